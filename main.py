@@ -1,0 +1,48 @@
+"""The pipeline: reads config.yaml, plans, and runs the components of src/ one after the other.
+
+mlflow run .                                                     the whole pipeline
+mlflow run . -P steps=basic_cleaning,data_check                  some of it
+mlflow run . -P hydra_options="modeling.max_tfidf_features=10"   with other values
+"""
+
+import os
+import sys
+from pathlib import Path
+
+# For this process and those of the components: quiet, and no time spent on usage statistics.
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import hydra
+from omegaconf import DictConfig
+
+ROOT = Path(__file__).resolve().parent
+sys.path.append(str(ROOT / "src"))  # where _utils lies
+
+from _utils.errors import UserError
+from _utils.pipeline.execute import raise_for_failure, run_components
+from _utils.pipeline.options import check_overrides, hydra_arguments
+from _utils.pipeline.plan import make_plan
+from _utils.pipeline.report import print_summary
+from _utils.pipeline.tracking import pipeline_run
+
+
+@hydra.main(config_path=".", config_name="config", version_base="1.3")
+def go(config: DictConfig) -> None:
+    """Run the pipeline once, with this config."""
+    with pipeline_run(config) as run:
+        plan = make_plan(config, ROOT, run.info.experiment_id)
+        results = run_components(plan, run)
+        print_summary([component.name for component in plan], results)
+        raise_for_failure(results)
+
+
+if __name__ == "__main__":
+    try:
+        sys.argv[1:] = hydra_arguments(sys.argv[1:])
+        check_overrides(sys.argv[1:], ROOT / "config.yaml")
+    except UserError as error:
+        sys.exit(str(error))
+    go()

@@ -1,0 +1,54 @@
+"""What the run.py of a component works in: its MLflow run, a scratch folder, and clear errors."""
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import NoReturn
+
+import mlflow
+
+from _utils.errors import UserError
+
+_scratch = tempfile.TemporaryDirectory(prefix="component-")
+
+
+def scratch_folder() -> Path:
+    """A folder for files on their way into artifacts; it is gone when the component ends."""
+    return Path(_scratch.name)
+
+
+def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> NoReturn:
+    """Parse the command line, run `go` in the component's MLflow run, and end the process.
+
+    A UserError is told as its message alone, anything else with its traceback; both leave the
+    traceback in the run, as `traceback.txt`, and the exit status 1.
+    """
+    args = parser.parse_args()
+    mlflow.start_run()
+    try:
+        mlflow.log_text(installed_packages(), "requirements.txt")
+        go(args)
+        status = 0
+    except (Exception, KeyboardInterrupt) as error:
+        mlflow.log_text(traceback.format_exc(), "traceback.txt")
+        message = str(error) if isinstance(error, UserError) else traceback.format_exc()
+        print(message, file=sys.stderr)
+        status = 1
+    mlflow.end_run("FINISHED" if status == 0 else "FAILED")
+    _scratch.cleanup()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The interpreter's own end takes about half a second, for it takes down the 2,000 modules
+    # that MLflow imports one by one; there is nothing left to save.
+    os._exit(status)
+
+
+def installed_packages() -> str:
+    """The packages of this environment as lines `name==version`, sorted."""
+    lines = {f"{package.name}=={package.version}" for package in distributions()}
+    return "\n".join(sorted(lines, key=str.lower)) + "\n"

@@ -1,0 +1,1 @@
+"""The example: fuel economy of cars in the United States. Replace it by your own problem."""

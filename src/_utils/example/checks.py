@@ -1,0 +1,92 @@
+"""Checks: what the cleaned data must look like, by themselves and next to other data."""
+
+import pandas as pd
+import pandera.pandas as pa
+
+from _utils.example.cleaning import DATE_COLUMN, NUMBER_COLUMNS, REQUIRED_COLUMNS, TEXT_COLUMNS
+
+# The codes that the EPA defines. A new one may be right, but somebody should look at it first.
+KNOWN_CODES = {
+    "air_aspir_method": ["NA", "OT", "SC", "TC", "TS"],
+    "drive_sys": ["4", "A", "F", "P", "R"],
+    "fuel_cell": ["N", "Y"],
+    "fuel_usage": ["D", "DU", "EL", "G", "GM", "GP", "GPR", "H"],
+    "guzzler": ["N", "Y"],
+    "trans_creeper_gear": ["N", "Y"],
+    "trans_lockup": ["N", "Y"],
+    "transmission": ["A", "AM", "AMS", "CVT", "M", "OT", "SA", "SCV"],
+}
+# Electric cars have neither engine nor air intake; the last two are often left out.
+NULLABLE = [
+    "engine_displacement",
+    "no_cylinders",
+    "air_aspir_method",
+    "air_aspir_method_desc",
+    "car_truck",
+    "fuel_cell",
+]
+
+
+def schema(
+    *, min_comb_mpg: float, max_comb_mpg: float, max_engine_displacement: float
+) -> pa.DataFrameSchema:
+    """Describe the cleaned data: columns, types, codes, and limits.
+
+    Args:
+        min_comb_mpg: Least `comb_mpg`, in miles per US gallon.
+        max_comb_mpg: Greatest `comb_mpg`, in miles per US gallon.
+        max_engine_displacement: Greatest `engine_displacement`, in litres.
+    """
+    limits = {
+        "comb_mpg": pa.Check.in_range(min_comb_mpg, max_comb_mpg),
+        "engine_displacement": pa.Check.in_range(0, max_engine_displacement, include_min=False),
+    }
+    checks = limits | {name: pa.Check.isin(codes) for name, codes in KNOWN_CODES.items()}
+    types = dict.fromkeys(NUMBER_COLUMNS, float) | dict.fromkeys(TEXT_COLUMNS, str)
+    types[DATE_COLUMN] = "datetime64[us]"
+    columns = {
+        name: pa.Column(types[name], checks.get(name), nullable=name in NULLABLE)
+        for name in REQUIRED_COLUMNS
+    }
+    return pa.DataFrameSchema(
+        columns,
+        checks=[
+            pa.Check(_rows_are_unique, error="duplicate rows"),
+            pa.Check(_combined_is_between, error="comb_mpg not between city_mpg and hwy_mpg"),
+        ],
+    )
+
+
+def failure_cases(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """List all that is wrong with the data; an empty table if nothing is.
+
+    Returns:
+        One row per fault, with the columns `column`, `check`, `failure_case` (the wrong value) and
+        `index` (its row).
+    """
+    columns = ["column", "check", "failure_case", "index"]
+    try:
+        schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        return errors.failure_cases[columns]
+    return pd.DataFrame(columns=columns)
+
+
+def row_share(frame: pd.DataFrame, reference: pd.DataFrame) -> float:
+    """How many rows there are, as a share of those of the reference (0 if that has none)."""
+    return len(frame) / len(reference) if len(reference) else 0.0
+
+
+def null_share(frame: pd.DataFrame) -> pd.Series:
+    """The share of nulls of every column, from 0 to 1, the greatest first."""
+    return frame.isna().mean().sort_values(ascending=False)
+
+
+def _rows_are_unique(frame: pd.DataFrame) -> bool:
+    return not frame.duplicated().any()
+
+
+def _combined_is_between(frame: pd.DataFrame) -> bool:
+    lower = frame[["city_mpg", "hwy_mpg"]].min(axis="columns")
+    upper = frame[["city_mpg", "hwy_mpg"]].max(axis="columns")
+    return frame["comb_mpg"].between(lower, upper).all()

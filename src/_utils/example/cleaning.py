@@ -1,0 +1,156 @@
+"""Cleaning: from the raw table of the EPA to one that every later component can trust."""
+
+import numpy as np
+import pandas as pd
+
+from _utils.errors import UserError
+
+NUMBER_COLUMNS = [
+    "model_yr",
+    "model_type_index",
+    "engine_displacement",
+    "no_cylinders",
+    "city_mpg",
+    "hwy_mpg",
+    "comb_mpg",
+    "no_gears",
+]
+TEXT_COLUMNS = [
+    "mfr_name",
+    "division",
+    "carline",
+    "mfr_code",
+    "transmission_speed",
+    "guzzler",
+    "air_aspir_method",
+    "air_aspir_method_desc",
+    "transmission",
+    "transmission_desc",
+    "trans_lockup",
+    "trans_creeper_gear",
+    "drive_sys",
+    "drive_desc",
+    "fuel_usage",
+    "fuel_usage_desc",
+    "class",
+    "car_truck",
+    "fuel_cell",
+]
+DATE_COLUMN = "release_date"
+REQUIRED_COLUMNS = [*NUMBER_COLUMNS, *TEXT_COLUMNS, DATE_COLUMN]
+
+
+def clean(
+    raw: pd.DataFrame,
+    *,
+    unknown_codes: list[str],
+    min_comb_mpg: float,
+    max_comb_mpg: float,
+    max_engine_displacement: float,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Clean the raw table; cleaning the result once more changes nothing.
+
+    Args:
+        raw: One row per car, with at least REQUIRED_COLUMNS. It is left as it is.
+        unknown_codes: Texts that mean "unknown"; a cell that equals one becomes null.
+        min_comb_mpg: Least plausible `comb_mpg`, in miles per US gallon; other rows are dropped.
+        max_comb_mpg: Greatest plausible `comb_mpg`, in miles per US gallon.
+        max_engine_displacement: Greatest plausible `engine_displacement`, in litres. Null is kept.
+
+    Returns:
+        The cleaned table (numbers float64, texts `str`, one datetime64 without time zone, in UTC)
+        and how many rows or cells each rule changed, by the name of the rule.
+
+    Raises:
+        UserError: A column is missing, a cell cannot be read, or no row is left.
+    """
+    _check_columns(raw)
+    unknown = raw.isin(unknown_codes)
+    frame = _convert(raw.mask(unknown).reset_index(drop=True))
+
+    # A CSV reader took the code "NA", naturally aspirated, for an empty field.
+    naturally_aspirated = frame["air_aspir_method_desc"].eq("Naturally Aspirated")
+    restored = frame["air_aspir_method"].isna() & naturally_aspirated
+    frame.loc[restored, "air_aspir_method"] = "NA"
+
+    # Zero litres stands for "no combustion engine", which is not a small engine.
+    no_engine = frame["engine_displacement"].eq(0)
+    frame.loc[no_engine, "engine_displacement"] = np.nan
+
+    frame, dropped = _drop_rows(frame, min_comb_mpg, max_comb_mpg, max_engine_displacement)
+    counts = {
+        "rows_in": len(raw),
+        "unknown_codes": int(unknown.to_numpy().sum()),
+        "restored_na": int(restored.sum()),
+        "zero_displacement": int(no_engine.sum()),
+        **dropped,
+        "rows_out": len(frame),
+    }
+    return frame, counts
+
+
+def _check_columns(raw: pd.DataFrame) -> None:
+    missing = [column for column in REQUIRED_COLUMNS if column not in raw.columns]
+    if missing:
+        raise UserError(
+            f"The raw data lack {missing}; they have {list(raw.columns)}. Name the columns so in "
+            "the source, or change the column lists of src/_utils/example/cleaning.py."
+        )
+
+
+def _convert(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same table with the types that the columns are meant to have."""
+    numbers = {name: _to_numbers(frame[name]) for name in NUMBER_COLUMNS}
+    texts = {name: _to_text(frame[name]) for name in TEXT_COLUMNS}
+    return frame.assign(**numbers, **texts, **{DATE_COLUMN: _to_dates(frame[DATE_COLUMN])})
+
+
+def _to_numbers(column: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    return _all_read(column, numbers, "a number")
+
+
+def _to_dates(column: pd.Series) -> pd.Series:
+    dates = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
+    # An explicit unit, for the default one depends on the version of pandas.
+    dates = dates.dt.tz_localize(None).dt.as_unit("us")
+    return _all_read(column, dates, "a date like 2012-05-06")
+
+
+def _to_text(column: pd.Series) -> pd.Series:
+    # The constructor leaves None alone, where astype("str") of pandas 2 would write "None".
+    values = column.astype("object").where(column.notna(), None)
+    return pd.Series(values.to_numpy(), index=column.index, dtype="str")
+
+
+def _all_read(column: pd.Series, converted: pd.Series, meaning: str) -> pd.Series:
+    unread = column[converted.isna() & column.notna()]
+    if len(unread):
+        raise UserError(
+            f"'{unread.iloc[0]}' in column '{column.name}' is not {meaning} ({len(unread)} such "
+            "cells). Mend the source, or add the value to unknown_codes in config.yaml."
+        )
+    return converted
+
+
+def _drop_rows(
+    frame: pd.DataFrame, min_comb_mpg: float, max_comb_mpg: float, max_engine_displacement: float
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """The plausible rows, each once, and how many rows each rule took away."""
+    once = frame.drop_duplicates()
+    # A null is never between the limits: a row without the target is of no use.
+    usual = once[once["comb_mpg"].between(min_comb_mpg, max_comb_mpg)]
+    plausible = usual[~usual["engine_displacement"].gt(max_engine_displacement)]
+    dropped = {
+        "duplicates": len(frame) - len(once),
+        "comb_mpg_outliers": len(once) - len(usual),
+        "displacement_outliers": len(usual) - len(plausible),
+    }
+    if plausible.empty:
+        raise UserError(
+            f"Cleaning leaves none of {len(frame)} rows: {dropped['comb_mpg_outliers']} lie "
+            f"outside comb_mpg {min_comb_mpg} to {max_comb_mpg}, "
+            f"{dropped['displacement_outliers']} above engine_displacement "
+            f"{max_engine_displacement}. Mend these limits in config.yaml."
+        )
+    return plausible.reset_index(drop=True), dropped

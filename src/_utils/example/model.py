@@ -1,0 +1,108 @@
+"""The model: one scikit-learn pipeline from the columns of the cleaned data to the prediction."""
+
+from operator import methodcaller
+
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+
+from _utils.errors import UserError
+
+TARGET = "comb_mpg"
+# Not among the features: city_mpg, hwy_mpg and guzzler, from which the target follows, and
+# model_type_index and mfr_code, which are mere ids; fuel_cell is hardly ever filled in.
+NUMERIC = ["engine_displacement", "no_cylinders", "no_gears"]
+CATEGORICAL = [
+    "mfr_name",
+    "division",
+    "air_aspir_method",
+    "transmission",
+    "trans_lockup",
+    "trans_creeper_gear",
+    "drive_sys",
+    "fuel_usage",
+    "class",
+    "car_truck",
+]
+TEXT = "carline"
+FEATURES = [*NUMERIC, *CATEGORICAL, TEXT]
+
+# What skops may load besides the types that it trusts anyway.
+SKOPS_TRUSTED_TYPES = ["numpy.dtype", "operator.methodcaller", "sklearn.tree._tree.Tree"]
+
+
+def build_model(max_tfidf_features: int, random_forest: dict) -> Pipeline:
+    """Build the unfitted model.
+
+    It is made of scikit-learn alone, so that it can be loaded where this package is missing. It
+    accepts nulls, unknown categories, columns that are null throughout, and more columns.
+
+    Args:
+        max_tfidf_features: How many words of the text column count, the most frequent ones first.
+        random_forest: Parameters of scikit-learn's RandomForestRegressor.
+
+    Returns:
+        A pipeline that takes a DataFrame with the columns FEATURES and predicts TARGET, in
+        miles per US gallon.
+
+    Raises:
+        UserError: A parameter is unknown or has an impossible value.
+    """
+    words = _checked(TfidfVectorizer, {"max_features": max_tfidf_features})
+    forest = _checked(RandomForestRegressor, random_forest)
+    number = SimpleImputer(strategy="median", keep_empty_features=True)
+    # Categories that are rare in training, and those met later only, share one column.
+    category = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5)
+    # One transformer per column: so the importances can be summed by column.
+    encoder = ColumnTransformer(
+        [(column, number, [column]) for column in NUMERIC]
+        + [(column, _filled(category), [column]) for column in CATEGORICAL]
+        + [(TEXT, _filled(words), TEXT)]
+    )
+    return Pipeline([("encoder", encoder), ("forest", forest)])
+
+
+def feature_importance(model: Pipeline) -> pd.Series:
+    """Sum the importances of the encoded features by the column that they come from.
+
+    Args:
+        model: A fitted pipeline of `build_model`.
+
+    Returns:
+        The share of each column, named `importance`, the greatest first; they add up to 1.
+    """
+    importances = model["forest"].feature_importances_
+    slices = model["encoder"].output_indices_
+    shares = {name: importances[slices[name]].sum() for name in FEATURES}
+    return pd.Series(shares, name="importance").sort_values(ascending=False)
+
+
+def _filled(encoder: BaseEstimator) -> Pipeline:
+    """The encoder, with the word "missing" in place of nulls.
+
+    SimpleImputer will not do: it takes a column of nulls for numbers, and None for a value.
+    """
+    return make_pipeline(
+        FunctionTransformer(methodcaller("astype", "object")),
+        FunctionTransformer(methodcaller("fillna", "missing")),
+        encoder,
+    )
+
+
+def _checked(estimator: type[BaseEstimator], parameters: dict) -> BaseEstimator:
+    """The estimator with these parameters, checked now and not after the data are loaded."""
+    valid = sorted(estimator().get_params())
+    unknown = [name for name in parameters if name not in valid]
+    if unknown:
+        raise UserError(f"{estimator.__name__} has no parameters {unknown}; it has {valid}.")
+    checked = estimator(**parameters)
+    try:
+        checked._validate_params()  # what fit() does first; there is no public name for it
+    except ValueError as error:
+        raise UserError(f"{error} Mend it in config.yaml; the parameters are {valid}.") from error
+    return checked

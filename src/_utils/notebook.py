@@ -1,0 +1,90 @@
+"""Runs a notebook as a component: python ../_utils/notebook.py eda.ipynb --name=value ...
+
+Each `--name=value` replaces, as text, the variable of that name in the notebook's cell tagged
+"parameters". The executed page and the figures on it become artifacts of the run.
+"""
+
+import argparse
+import base64
+import os
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
+
+import mlflow
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+
+from _utils.artifacts import current_run_id
+from _utils.component import launch, scratch_folder
+from _utils.errors import UserError
+
+
+def go(args: argparse.Namespace) -> None:
+    """Execute the notebook; publish it, also when one of its cells fails."""
+    notebook = nbformat.read(args.notebook, as_version=4)
+    set_parameters(notebook, args.parameters)
+    # The notebook is a process of its own; this tells it which run it works for.
+    os.environ["MLFLOW_RUN_ID"] = current_run_id()
+    quiet = ["--log-level=ERROR"]
+    client = NotebookClient(notebook, kernel_name="python3", timeout=None, extra_arguments=quiet)
+    try:
+        client.execute(cwd=str(args.notebook.resolve().parent))
+    except CellExecutionError as error:
+        raise UserError(f"{args.notebook.name}: {error.ename}: {error.evalue}") from error
+    finally:
+        page = scratch_folder() / args.notebook.with_suffix(".html").name
+        page.write_text(as_page(notebook), encoding="utf-8")
+        mlflow.log_artifact(str(page))
+        for number, png in enumerate(figures(notebook), start=1):
+            figure = scratch_folder() / f"figure_{number:02}.png"
+            figure.write_bytes(png)
+            mlflow.log_artifact(str(figure), "figures")
+
+
+def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) -> None:
+    """Put a cell with the parameters after the one tagged "parameters", as papermill does.
+
+    Raises:
+        UserError: The notebook has no such cell.
+    """
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    places = [place for place, of_cell in enumerate(tags) if "parameters" in of_cell]
+    if not places:
+        raise UserError('The notebook has no cell tagged "parameters": tag the one that sets them.')
+    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]})
+    notebook.cells.insert(places[0] + 1, cell)
+
+
+def as_page(notebook: nbformat.NotebookNode) -> str:
+    """The notebook as one HTML page that opens without a network."""
+    urls = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url"]
+    exporter = HTMLExporter(**dict.fromkeys([*urls, "mermaid_layout_elk_js_url"], ""))
+    page, _ = exporter.from_notebook_node(notebook)
+    return page
+
+
+def figures(notebook: nbformat.NotebookNode) -> list[bytes]:
+    """The PNG images among the outputs, in their order."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    images = [output.get("data", {}).get("image/png") for output in outputs]
+    return [base64.b64decode(image) for image in images if image]
+
+
+def parse_parameter(text: str) -> tuple[str, str]:
+    """Split `--name=value`."""
+    name, _, value = text.removeprefix("--").partition("=")
+    return name, value
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notebook", type=Path, help="the notebook to execute")
+    known, rest = parser.parse_known_args()
+    parser.set_defaults(parameters=dict(map(parse_parameter, rest)))
+    sys.argv[1:] = [str(known.notebook)]
+    launch(go, parser)

@@ -1,0 +1,1 @@
+"""The machinery behind main.py: from the command line to the summary."""

@@ -1,0 +1,95 @@
+"""Running the components of a plan, one after the other, as children of the pipeline's run."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import ExecutionException, MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.process import ShellCommandException
+
+from _utils.artifacts import LATEST, find_artifact, outputs_of, parse_reference
+from _utils.errors import UserError
+from _utils.pipeline.plan import Component
+from _utils.pipeline.report import Result, console
+from _utils.pipeline.tracking import env_manager_of
+
+
+def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
+    """Run the components in order, up to and including the first that fails."""
+    # `python` in an MLproject is to be the one that runs this file, also where the environment
+    # was not activated; under conda, virtualenv and uv MLflow puts the component's own before it.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env_manager = env_manager_of(pipeline)
+    made: dict[str, str] = {}
+    results: list[Result] = []
+    for number, component in enumerate(plan, start=1):
+        console.print(f"[bold]{number}/{len(plan)} {component.name}[/]")
+        parameters = pin(component, made, pipeline.info.experiment_id)
+        result = run_component(component, parameters, pipeline, env_manager)
+        results.append(result)
+        if result.status != "FINISHED":
+            break
+        made_now = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
+        arrow = f" -> {made_now}" if made_now else ""
+        console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
+        made.update(result.outputs)
+    return results
+
+
+def pin(component: Component, made: dict[str, str], experiment_id: str) -> dict[str, str]:
+    """The component's parameters with every `name:latest` as `name:<version>`.
+
+    What this pipeline made itself comes before what others published in the meantime.
+    """
+    pinned = dict(component.parameters)
+    for key, reference in component.inputs.items():
+        name, version = parse_reference(reference)
+        if version == LATEST:
+            version = made.get(name) or find_artifact(name, LATEST, experiment_id).version
+            pinned[key] = f"{name}:{version}"
+    return pinned
+
+
+def run_component(
+    component: Component, parameters: dict[str, str], pipeline: Run, env_manager: str
+) -> Result:
+    """Run one component as an MLflow project and wait for its end."""
+    client, experiment_id = MlflowClient(), pipeline.info.experiment_id
+    start = time.monotonic()
+    try:
+        mlflow.run(
+            str(component.folder),
+            parameters=parameters,
+            experiment_id=experiment_id,
+            run_name=component.name,
+            env_manager=env_manager,
+        )
+    except ExecutionException:
+        pass  # the component has said what is wrong, and its run below has the status
+    except (MlflowException, ShellCommandException) as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+    of_pipeline = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
+    run = client.search_runs([experiment_id], of_pipeline, max_results=1)[0]
+    if run.info.status == "RUNNING":  # its environment could not be made
+        client.set_terminated(run.info.run_id, "FAILED")
+        run = client.get_run(run.info.run_id)
+    seconds = time.monotonic() - start
+    outputs = {artifact.name: artifact.version for artifact in outputs_of(run)}
+    return Result(
+        component.name, run.info.status, seconds, run.info.run_id, run.data.metrics, outputs
+    )
+
+
+def raise_for_failure(results: list[Result]) -> None:
+    """Raise UserError if the last component failed."""
+    if results and results[-1].status != "FINISHED":
+        failed = results[-1]
+        raise UserError(
+            f"Component '{failed.name}' failed; its message stands above, "
+            f"the traceback in traceback.txt of its run {failed.run_id}."
+        )

@@ -1,0 +1,43 @@
+"""What the terminal shows: the summary at the end of a pipeline."""
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+KEY_METRICS = 3  # a component's first ones stand in the summary
+
+console = Console(soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one component."""
+
+    name: str
+    status: str  # MLflow's: FINISHED or FAILED
+    seconds: float
+    run_id: str
+    metrics: dict[str, float]
+    outputs: dict[str, str]  # artifacts it made: name -> version
+
+
+def print_summary(planned: list[str], results: list[Result]) -> None:
+    """Print a table with a row for each planned component."""
+    table = Table("component", "status", "seconds", "key metrics", title="Pipeline")
+    for result in results:
+        color = "green" if result.status == "FINISHED" else "red"
+        metrics = [f"{name} {value:.4g}" for name, value in result.metrics.items()]
+        seconds = f"{result.seconds:.1f}"
+        status = f"[{color}]{result.status}[/]"
+        table.add_row(result.name, status, seconds, ", ".join(metrics[:KEY_METRICS]))
+    for name in planned[len(results) :]:
+        table.add_row(name, "[dim]not started[/]", "", "")
+    console.print(table)
+
+
+def print_ui_hint(store_uri: str) -> None:
+    """Say how to look at the runs."""
+    command = f"mlflow ui --backend-store-uri {store_uri}"
+    where = store_uri if store_uri.startswith("http") else command
+    console.print(f"See the runs: {where}", markup=False, highlight=False)

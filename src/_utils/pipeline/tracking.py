@@ -1,0 +1,126 @@
+"""The pipeline's MLflow runs, and the tracking server that its components talk to."""
+
+import logging
+import os
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import mlflow
+from hydra.core.hydra_config import HydraConfig
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from omegaconf import DictConfig, OmegaConf
+from sqlalchemy.engine import make_url
+
+from _utils.errors import UserError
+from _utils.pipeline.report import console, print_ui_hint
+
+DEFAULT_EXPERIMENT = "0"
+
+
+@contextmanager
+def pipeline_run(config: DictConfig) -> Iterator[Run]:
+    """The MLflow run that the components are children of; it ends FAILED if anything is raised.
+
+    A fault ends the process with status 1, except within a sweep, whose other jobs go on.
+    """
+    overrides = [item for item in HydraConfig.get().overrides.task if "=" in item]
+    sweep = mlflow.active_run()
+    if sweep:
+        tags = {MLFLOW_PROJECT_ENV: env_manager_of(sweep)}
+        name = HydraConfig.get().job.override_dirname
+        run = mlflow.start_run(run_name=name, nested=True, tags=tags)
+    else:
+        run = start_top_run(config)
+    mlflow.log_params(dict(item.lstrip("+").split("=", 1) for item in overrides))
+    status = "FINISHED"
+    try:
+        mlflow.log_text(OmegaConf.to_yaml(config), "config.yaml")
+        yield run
+    except (Exception, KeyboardInterrupt) as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        mlflow.log_text(traceback.format_exc(), "traceback.txt")
+        message = str(error) if isinstance(error, UserError) else traceback.format_exc()
+        console.print(f"\n{message}", style="red", markup=False, highlight=False)
+    mlflow.end_run(status)
+    if not sweep:
+        print_ui_hint(serve_tracking_store())
+        sys.exit({"FINISHED": 0, "FAILED": 1, "KILLED": 130}[status])
+
+
+def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
+    """Start the topmost run, named after the experiment.
+
+    `mlflow run .` has made a run before main.py starts, but in the experiment "Default", for it
+    cannot know the config. What it recorded is carried over into a run of the right experiment,
+    and it is given a name that says so: MLflow needs it until the end. A run in an experiment that
+    was chosen with --experiment-name is taken as it is.
+    """
+    serve_tracking_store()
+    client = MlflowClient()
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+    launched_id = os.environ.pop("MLFLOW_RUN_ID", None)
+    launched = client.get_run(launched_id) if launched_id else None
+    if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
+        experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
+    else:
+        experiment = mlflow.set_experiment(config.main.experiment_name)
+    if launched and launched.info.experiment_id == experiment.experiment_id:
+        mlflow.start_run(launched_id)
+        mlflow.set_tag(MLFLOW_RUN_NAME, experiment.name)
+        return mlflow.active_run()
+    tags = dict(launched.data.tags) if launched else {}
+    tags.pop(MLFLOW_RUN_NAME, None)
+    run = mlflow.start_run(run_name=experiment.name, tags=tags)
+    if launched:
+        mlflow.log_params(launched.data.params)
+        client.set_tag(launched_id, MLFLOW_RUN_NAME, f"launcher of {experiment.name}")
+        note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
+        client.set_tag(launched_id, MLFLOW_RUN_NOTE, note)
+    return run
+
+
+def env_manager_of(run: Run) -> str:
+    """The environment manager that the pipeline was started with, and its components run under."""
+    return MlflowClient().get_run(run.info.run_id).data.tags.get(MLFLOW_PROJECT_ENV, "local")
+
+
+@cache
+def serve_tracking_store() -> str:
+    """Let this process and its components talk to the tracking database through one server.
+
+    Opening the database costs each process most of a second, for the libraries it takes; asking a
+    server costs nothing of the kind. It listens on 127.0.0.1 only and ends with this process.
+    Where MLFLOW_TRACKING_URI names a server already, that one is used.
+
+    Returns:
+        The URI of the database, or of the server that is there already.
+    """
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith(("http://", "https://", "databricks")):
+        return uri
+    # What MLflow's server imports, some of it only when it is asked something.
+    warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
+    from mlflow.server import app, handlers
+    from werkzeug.serving import make_server
+
+    url = make_url(uri)
+    folder = Path.cwd()
+    if url.drivername.startswith("sqlite"):
+        database = Path(url.database).absolute()
+        folder, uri = database.parent, f"sqlite:///{database.as_posix()}"
+    handlers.initialize_backend_stores(uri, uri, (folder / "mlruns").as_uri())
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for variable in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
+        os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1"]))
+    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}")
+    return uri

@@ -1,0 +1,54 @@
+"""Checks of the data as a component: its parameters are pytest's options, its data fixtures."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from _utils.artifacts import current_run_id, use_artifact
+from _utils.component import installed_packages
+
+OPTIONS = {
+    "input_artifact": (str, "the cleaned data, as name:version"),
+    "reference_artifact": (str, "the data it was made of, as name:version"),
+    "min_comb_mpg": (float, "least combined miles per gallon"),
+    "max_comb_mpg": (float, "most combined miles per gallon"),
+    "max_engine_displacement": (float, "largest engine displacement, in litres"),
+    "min_rows": (int, "least number of rows"),
+    "min_row_share": (float, "least share of the reference's rows"),
+    "max_null_share": (float, "largest share of nulls in a column"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the component's parameters."""
+    for name, (kind, meaning) in OPTIONS.items():
+        parser.addoption(f"--{name}", type=kind, required=True, help=meaning)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages() -> None:
+    """Record the installed packages, as every component does."""
+    MlflowClient().log_text(current_run_id(), installed_packages(), "requirements.txt")
+
+
+@pytest.fixture(scope="session")
+def data(request: pytest.FixtureRequest) -> pd.DataFrame:
+    """The cleaned data."""
+    return pd.read_parquet(use_artifact(request.config.option.input_artifact))
+
+
+@pytest.fixture(scope="session")
+def reference(request: pytest.FixtureRequest) -> pd.DataFrame:
+    """The data it was made of."""
+    return pd.read_parquet(use_artifact(request.config.option.reference_artifact))
+
+
+@pytest.fixture(scope="session")
+def limits(request: pytest.FixtureRequest) -> object:
+    """The component's parameters, as attributes."""
+    return request.config.option

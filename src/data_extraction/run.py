@@ -1,0 +1,31 @@
+"""Fetch the data, from wherever it is, and publish it as it is, as one parquet file."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
+
+import mlflow
+
+from _utils.artifacts import log_artifact
+from _utils.component import launch, scratch_folder
+from _utils.fetch import fetch
+from _utils.tables import to_parquet
+
+
+def go(args: argparse.Namespace) -> None:
+    """Fetch, convert, publish."""
+    downloaded = fetch(args.file_url, scratch_folder())
+    target = scratch_folder() / args.artifact_name
+    mlflow.log_metric("rows", to_parquet(downloaded, target))
+    log_artifact(target, type=args.artifact_type, description=args.artifact_description)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--file_url", required=True, help="path in the repository, or URL")
+    parser.add_argument("--artifact_name", required=True, help="name of the artifact to make")
+    parser.add_argument("--artifact_type", required=True, help="what kind of thing it is")
+    parser.add_argument("--artifact_description", required=True, help="one sentence about it")
+    launch(go, parser)

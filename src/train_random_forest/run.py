@@ -1,0 +1,80 @@
+"""Train a random forest and publish it as an MLflow model, with its scores on validation data."""
+
+import argparse
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
+
+import mlflow
+import pandas as pd
+from mlflow.models import infer_signature
+
+from _utils.artifacts import log_artifact, use_artifact
+from _utils.component import launch
+from _utils.example.figures import importance_figure
+from _utils.example.model import (
+    FEATURES,
+    SKOPS_TRUSTED_TYPES,
+    TARGET,
+    build_model,
+    feature_importance,
+)
+from _utils.example.scores import regression_scores
+from _utils.example.splitting import split
+
+# What it takes to load the model; said here, for finding it out takes MLflow several seconds.
+MODEL_PACKAGES = ["scikit-learn", "pandas", "numpy", "skops"]
+
+
+def go(args: argparse.Namespace) -> None:
+    """Fetch, train and validate, publish."""
+    data = pd.read_parquet(use_artifact(args.train_artifact))
+    train, validation = split(
+        data,
+        test_size=args.validation_size,
+        group_by=args.group_by,
+        stratify_by=args.stratify_by or None,
+        seed=args.seed,
+    )
+    # One by one beside the JSON of the whole, so that MLflow can compare runs by each.
+    mlflow.log_params({f"random_forest.{key}": value for key, value in args.random_forest.items()})
+    model = build_model(args.max_tfidf_features, args.random_forest)
+    model.fit(train[FEATURES], train[TARGET])
+    model.set_params(forest__n_jobs=1)  # answers to single rows are faster without threads
+
+    scores = regression_scores(validation[TARGET], model.predict(validation[FEATURES]))
+    mlflow.log_metrics({f"validation_{name}": value for name, value in scores.items()})
+    mlflow.log_figure(importance_figure(feature_importance(model)), "feature_importance.png")
+    example = train[FEATURES].head(5)
+    logged = mlflow.sklearn.log_model(
+        model,
+        name=args.model_artifact,
+        signature=infer_signature(example, model.predict(example)),
+        input_example=example,
+        pip_requirements=[f"{package}=={version(package)}" for package in MODEL_PACKAGES],
+        skops_trusted_types=SKOPS_TRUSTED_TYPES,
+    )
+    folder = mlflow.get_logged_model(logged.model_id).artifact_location
+    log_artifact(
+        mlflow.artifacts.download_artifacts(folder),
+        name=args.model_artifact,
+        uri=folder,
+        type="model",
+        description="Random forest from cleaned data to combined miles per gallon",
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train_artifact", required=True, help="train data, as name:version")
+    parser.add_argument("--model_artifact", required=True, help="name of the model to make")
+    parser.add_argument("--validation_size", type=float, required=True, help="share of the rows")
+    parser.add_argument("--group_by", type=json.loads, required=True, help="columns, JSON list")
+    parser.add_argument("--stratify_by", required=True, help="column; empty for none")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the random split")
+    parser.add_argument("--max_tfidf_features", type=int, required=True, help="number of words")
+    parser.add_argument("--random_forest", type=json.loads, required=True, help="JSON object")
+    launch(go, parser)

@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from _utils.errors import UserError
+from _utils.example.cleaning import NUMBER_COLUMNS, REQUIRED_COLUMNS, clean
+
+DATA = Path(__file__).parents[3] / "resources" / "data"
+LIMITS = {
+    "unknown_codes": ["??"],
+    "min_comb_mpg": 5,
+    "max_comb_mpg": 60,
+    "max_engine_displacement": 9,
+}
+
+
+def raw(**columns) -> pd.DataFrame:
+    """Three ordinary cars, with these columns instead."""
+    ordinary = dict.fromkeys(REQUIRED_COLUMNS, "x") | dict.fromkeys(NUMBER_COLUMNS, 20)
+    ordinary |= {"engine_displacement": 2.0, "release_date": "2012-05-06"}
+    ordinary |= {"carline": ["Golf", "Polo", "Jetta"]}
+    return pd.DataFrame(ordinary | columns)
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "kept", "column", "values"),
+    [
+        ("duplicates", {"carline": ["a", "a", "b"]}, 2, "carline", ["a", "b"]),
+        ("unknown_codes", {"car_truck": ["car", "??", "1"]}, 3, "car_truck", ["car", None, "1"]),
+        ("unknown_codes", {"no_gears": ["5", "??", "6"]}, 3, "no_gears", [5.0, None, 6.0]),
+        (
+            "restored_na",
+            {
+                "air_aspir_method": [None, None, "TC"],
+                "air_aspir_method_desc": ["Naturally Aspirated", None, "Naturally Aspirated"],
+            },
+            3,
+            "air_aspir_method",
+            ["NA", None, "TC"],
+        ),
+        (
+            "zero_displacement",
+            {"engine_displacement": [0, 2.5, 3]},
+            3,
+            "engine_displacement",
+            [None, 2.5, 3.0],
+        ),
+        ("comb_mpg_outliers", {"comb_mpg": [5, 60, 61]}, 2, "comb_mpg", [5.0, 60.0]),
+        ("comb_mpg_outliers", {"comb_mpg": [4, 20, 30]}, 2, "comb_mpg", [20.0, 30.0]),
+        ("comb_mpg_outliers", {"comb_mpg": [None, 20, 30]}, 2, "comb_mpg", [20.0, 30.0]),
+        (
+            "displacement_outliers",
+            {"engine_displacement": [None, 9, 10]},
+            2,
+            "engine_displacement",
+            [None, 9.0],
+        ),
+    ],
+)
+def test_rule(count, columns, kept, column, values):
+    frame, counts = clean(raw(**columns), **LIMITS)
+    assert [None if pd.isna(value) else value for value in frame[column]] == values
+    rules = {name: number for name, number in counts.items() if number and "rows" not in name}
+    assert rules == {count: 1}
+    assert (counts["rows_in"], counts["rows_out"]) == (3, kept)
+    assert frame.index.tolist() == list(range(kept))
+
+
+def test_rows_alike_but_for_an_unknown_code_are_duplicates():
+    frame, counts = clean(raw(carline="a", car_truck=["??", None, "car"]), **LIMITS)
+    assert (len(frame), counts["duplicates"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "date", ["2021-02-01", "2021-02-01T00:00:00Z", "2021-02-01T02:00:00+02:00"]
+)
+def test_dates_have_one_type(date):
+    frame, _ = clean(raw(release_date=["2012-05-06", date, None]), **LIMITS)
+    assert frame["release_date"].dtype == "datetime64[us]"
+    assert frame["release_date"][1] == pd.Timestamp("2021-02-01")
+    assert frame["release_date"].isna().tolist() == [False, False, True]
+
+
+def test_types():
+    frame, _ = clean(raw(fuel_cell=None, car_truck=[1, 2, None]), **LIMITS)
+    assert set(frame[NUMBER_COLUMNS].dtypes) == {pd.Series([0.5]).dtype}
+    assert frame["fuel_cell"].isna().all()
+    assert isinstance(frame["car_truck"][0], str)
+
+
+def test_the_raw_data_stay_as_they_are():
+    before = raw(engine_displacement=[0, 0, 2], comb_mpg=[99, 20, 20])
+    after = before.copy()
+    clean(after, **LIMITS)
+    pd.testing.assert_frame_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (raw().drop(columns="comb_mpg"), r"lack \['comb_mpg'\]; they have \['model_yr'"),
+        (raw(comb_mpg=99), "none of 3 rows: 3 lie outside comb_mpg 5 to 60, 0 above"),
+        (raw(engine_displacement=10), "3 above engine_displacement 9"),
+        (raw().head(0), "none of 0 rows"),
+        (raw(comb_mpg=["20", "twenty", "x"]), "'twenty' in column 'comb_mpg' is not a number"),
+        (raw(release_date="May"), r"'May' in column 'release_date' is not a date .*\(3 such"),
+    ],
+)
+def test_fault_is_told(frame, message):
+    with pytest.raises(UserError, match=message):
+        clean(frame, **LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("year", "expected"),
+    [
+        (2012, {"restored_na": 850, "zero_displacement": 7, "duplicates": 2, "rows_out": 1121}),
+        (2021, {"restored_na": 439, "unknown_codes": 31, "duplicates": 0, "rows_out": 1108}),
+    ],
+)
+def test_real_data(year, expected):
+    once, counts = clean(pd.read_csv(DATA / f"epa_fuel_economy_{year}.csv"), **LIMITS)
+    assert counts.items() >= expected.items()
+    twice, counts = clean(once, **LIMITS)
+    pd.testing.assert_frame_equal(once, twice)
+    assert counts["rows_in"] == counts["rows_out"]

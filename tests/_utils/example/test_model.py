@@ -1,0 +1,124 @@
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.dummy import DummyRegressor
+from sklearn.metrics import mean_absolute_error
+
+from _utils.errors import UserError
+from _utils.example.cleaning import clean
+from _utils.example.model import (
+    CATEGORICAL,
+    FEATURES,
+    NUMERIC,
+    SKOPS_TRUSTED_TYPES,
+    TARGET,
+    TEXT,
+    build_model,
+    feature_importance,
+)
+from _utils.example.splitting import split
+
+DATA = Path(__file__).parents[3] / "resources" / "data"
+FOREST = {"n_estimators": 5, "random_state": 1}
+
+
+def cars(**columns) -> pd.DataFrame:
+    """Three cars, with these columns instead."""
+    numbers, codes = pd.Series([1.0, 2.0, 4.0]), pd.Series(["a", "b", "a"])
+    ordinary = dict.fromkeys(NUMERIC, numbers) | dict.fromkeys(CATEGORICAL, codes)
+    return pd.DataFrame(ordinary | {TEXT: ["Golf", "Golf Plus", "Polo"]} | columns)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(10, FOREST).fit(cars(), [40.0, 30.0, 20.0])
+
+
+@pytest.mark.parametrize("column", [NUMERIC[0], CATEGORICAL[0], TEXT])
+@pytest.mark.parametrize("null", [None, np.nan])
+def test_null_column(model, column, null):
+    frame = cars(**{column: [null] * 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(model.predict(frame)).all()
+        fitted = build_model(10, FOREST).fit(frame, [40.0, 30.0, 20.0])
+        assert np.isfinite(fitted.predict(cars())).all()
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {CATEGORICAL[0]: ["a", None, "a"]},
+        {NUMERIC[0]: [1, None, 3]},
+        {TEXT: ["Golf", None, "Polo"]},
+        {CATEGORICAL[0]: "never seen"},
+        {TEXT: "never seen"},
+        {"one_more": 1},
+    ],
+)
+def test_odd_values(model, columns):
+    assert np.isfinite(model.predict(cars(**columns))).all()
+
+
+def test_order_of_columns_does_not_matter(model):
+    assert (model.predict(cars()[cars().columns[::-1]]) == model.predict(cars())).all()
+
+
+@pytest.mark.parametrize("max_features", [1, 10_000, 0.5, 1.0, "sqrt", None])
+def test_max_features(max_features):
+    model = build_model(10, FOREST | {"max_features": max_features})
+    assert np.isfinite(model.fit(cars(), [40.0, 30.0, 20.0]).predict(cars())).all()
+
+
+def test_max_tfidf_features():
+    model = build_model(1, FOREST).fit(cars(), [40.0, 30.0, 20.0])
+    words = model["encoder"].named_transformers_[TEXT][-1]
+    assert words.get_feature_names_out().tolist() == ["golf"]
+
+
+@pytest.mark.parametrize(
+    ("words", "forest", "message"),
+    [
+        (10, {"n_estimatorss": 9}, r"no parameters \['n_estimatorss'\]; it has .*'n_estimators'"),
+        (10, {"n_estimators": -1}, "'n_estimators' .* Got -1 instead"),
+        (10, {"max_depth": "deep"}, "'max_depth' .* Got 'deep' instead"),
+        (10, {"max_features": 0}, "'max_features' .* Got 0 instead"),
+        (0, {}, "'max_features' .* of TfidfVectorizer .* Got 0 instead"),
+    ],
+)
+def test_fault_is_told(words, forest, message):
+    with pytest.raises(UserError, match=message):
+        build_model(words, forest)
+
+
+def test_loads_without_our_package(model):
+    stored = skops.io.dumps(model)
+    assert skops.io.get_untrusted_types(data=stored) == SKOPS_TRUSTED_TYPES
+    loaded = skops.io.loads(stored, trusted=SKOPS_TRUSTED_TYPES)
+    assert (loaded.predict(cars()) == model.predict(cars())).all()
+    assert b"_utils" not in pickle.dumps(model).replace(b"sklearn.utils._", b"")
+
+
+def test_feature_importance(model):
+    importance = feature_importance(model)
+    assert set(importance.index) == set(FEATURES)
+    assert importance.sum() == pytest.approx(1)
+    assert importance.is_monotonic_decreasing
+
+
+def test_real_data():
+    raw = pd.read_csv(DATA / "epa_fuel_economy_2012.csv")
+    limits = {"min_comb_mpg": 5, "max_comb_mpg": 60, "max_engine_displacement": 9}
+    frame, _ = clean(raw, unknown_codes=["??"], **limits)
+    groups = ["division", "carline"]
+    train, test = split(frame, test_size=0.2, group_by=groups, stratify_by="class", seed=42)
+    model = build_model(20, {"n_estimators": 20, "random_state": 1}).fit(train, train[TARGET])
+    mean = DummyRegressor().fit(train, train[TARGET])
+    assert mean_absolute_error(test[TARGET], model.predict(test)) < 1.5
+    assert mean_absolute_error(test[TARGET], mean.predict(test)) > 3.5
+    assert feature_importance(model).index[0] == "engine_displacement"

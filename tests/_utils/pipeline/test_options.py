@@ -1,0 +1,64 @@
+import pytest
+from conftest import ROOT
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _utils.errors import UserError
+from _utils.pipeline.options import check_overrides, hydra_arguments, split_options
+
+CONFIG = ROOT / "config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("options", "tokens"),
+    [
+        ("", []),
+        ("  x=1   y=2 ", ["x=1", "y=2"]),
+        ("x='a, b' y=[1, 2]", ["x='a, b'", "y=[1, 2]"]),
+        ("'x=a b' y=2", ["x=a b", "y=2"]),
+        (r"x='it\'s' y=2", [r"x='it\'s'", "y=2"]),
+        ("x={a: 1, b: 2}", ["x={a: 1, b: 2}"]),
+        ("x=range(1, 100, 2) -m", ["x=range(1, 100, 2)", "-m"]),
+        ("x=$(rm -rf y);`id`", ["x=$(rm -rf y);`id`"]),
+    ],
+)
+def test_options_split_outside_quotes_and_brackets(options, tokens):
+    assert split_options(options) == tokens
+
+
+def test_an_open_quote_is_refused():
+    with pytest.raises(UserError, match="not closed"):
+        split_options("x='a")
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="$\\")), max_size=4))
+def test_quoted_values_arrive_unchanged(values):
+    tokens = [f"x={QuotedString(value, Quote.single).with_quotes()}" for value in values]
+    arrived = [
+        OverridesParser.create().parse_override(token).value()
+        for token in split_options(" ".join(tokens))
+    ]
+    assert [value.text if hasattr(value, "text") else value for value in arrived] == values
+
+
+def test_flags_come_first_and_steps_are_no_sweep():
+    arguments = hydra_arguments(["--steps=a, b", "--hydra-options=x=1,2 -m y=3"])
+    assert arguments == ["-m", "main.steps='a, b'", "x=1,2", "y=3"]
+
+
+def test_empty_steps_leave_the_config_as_it_is():
+    assert hydra_arguments(["--steps=", "--hydra-options="]) == []
+
+
+def test_hydras_own_arguments_stay():
+    assert hydra_arguments(["--cfg", "job", "x=1"]) == ["--cfg", "job", "x=1"]
+
+
+def test_unknown_keys_are_told_together():
+    wrong = ["modeling.random_forest.n_estimator=10", "moddeling.x=1", "main.steps=all", "+new=1"]
+    with pytest.raises(UserError) as refused:
+        check_overrides(wrong, CONFIG)
+    assert "did you mean 'modeling.random_forest.n_estimators'?" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 2

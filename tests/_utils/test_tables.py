@@ -1,0 +1,195 @@
+import csv
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _utils import tables
+from _utils.errors import UserError
+from _utils.tables import to_parquet
+
+
+def converted(folder: Path, name: str, content: str | bytes) -> pa.Table:
+    source, target = folder / name, folder / "out.parquet"
+    source.write_bytes(content.encode() if isinstance(content, str) else content)
+    rows = to_parquet(source, target)
+    table = pq.read_table(target)
+    assert rows == table.num_rows
+    return table
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "values"),
+    [
+        (["1", "-20", ""], "int64", [1, -20, None]),
+        (["1", ".5", "-2e3", ""], "double", [1.0, 0.5, -2000.0, None]),
+        (["NA", "??", "null", ""], "string", ["NA", "??", "null", None]),
+        (["1", "nan"], "string", ["1", "nan"]),
+        (["00123", "456"], "string", ["00123", "456"]),
+        (["0x1F", "1"], "string", ["0x1F", "1"]),
+        (["12345678901234567890", "1"], "string", ["12345678901234567890", "1"]),
+        (["true", "false"], "string", ["true", "false"]),
+        (["2012-05-06", "2012-05-07"], "string", ["2012-05-06", "2012-05-07"]),
+    ],
+)
+def test_a_csv_column_gets_the_narrowest_type_that_loses_nothing(tmp_path, fields, kind, values):
+    column = converted(tmp_path, "x.csv", "a,b\n" + "".join(f"{f},z\n" for f in fields))["a"]
+    assert (str(column.type), column.to_pylist()) == (kind, values)
+
+
+@pytest.mark.parametrize(("last", "kind"), [("0.5", "double"), ("x", "string")])
+def test_a_type_may_change_in_the_last_row(tmp_path, last, kind):
+    table = converted(tmp_path, "x.csv", "a\n" + "1234567\n" * 500_000 + last)
+    assert str(table["a"].type) == kind
+    assert str(table["a"][-1].as_py()) == last
+
+
+def test_a_column_may_be_empty_for_long(tmp_path):
+    table = converted(tmp_path, "x.csv", "a,b\n" + ",zzzzzz\n" * 500_000 + "1,z\n")
+    assert str(table["a"].type) == "int64"
+
+
+def test_batches_of_a_csv_are_gathered_into_large_row_groups(tmp_path):
+    converted(tmp_path, "x.csv", "a\n" + "1234567\n" * 500_000)
+    assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 1
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text('a,"\n\r\té')
+
+
+@given(st.lists(st.lists(TEXTS, min_size=2, max_size=2)))
+def test_any_text_survives_the_way_through_a_csv(rows):
+    rows = [["not a", "number"], *rows]
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "x.csv"), Path(folder, "x.parquet")
+        with source.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([["a", "b"], *rows])
+        assert to_parquet(source, target) == len(rows)
+        table = pq.read_table(target)
+    expected = [[field or None for field in row] for row in rows]
+    assert [list(row) for row in zip(*table.to_pydict().values(), strict=True)] == expected
+
+
+def test_tabs_part_the_fields_of_a_tsv(tmp_path):
+    assert converted(tmp_path, "x.TSV", "a\tb\n1\tx,y\n").to_pydict() == {"a": [1], "b": ["x,y"]}
+
+
+def test_json_lines_keep_their_own_types(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "JSON_CHUNK_BYTES", 10)  # so that every line is a chunk
+    lines = (
+        '{"n": 1, "day": "2012-05-06", "deep": [{"day": "2012-05-06"}], "yes": true}\n\n'
+        '{"n": 2.5, "day": null, "deep": [], "late": "x"}\n'
+    )
+    table = converted(tmp_path, "x.jsonl", lines)
+    assert table.to_pydict() == {
+        "n": [1.0, 2.5],
+        "day": ["2012-05-06", None],
+        "deep": [[{"day": "2012-05-06"}], []],
+        "yes": [True, None],
+        "late": [None, "x"],
+    }
+
+
+def test_a_parquet_file_is_copied_as_it_is(tmp_path):
+    source, target = tmp_path / "x.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.table({"a": [1, 2]}), source, compression="gzip")
+    assert to_parquet(source, target) == 2
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("x.csv", "a,b\n" + "1,x\n" * 500_000), ("x.ndjson", '{"a": 1, "b": "x"}\n' * 50_000)],
+)
+def test_the_same_input_gives_the_same_bytes(tmp_path, name, content):
+    outcomes = set()
+    for _ in range(3):
+        converted(tmp_path, name, content)
+        outcomes.add((tmp_path / "out.parquet").read_bytes())
+    assert len(outcomes) == 1
+
+
+LONG = "1,2\n" * 500_000  # more than one block
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("x.xlsx", "a", ["unknown file type", ".csv, .tsv, .jsonl, .ndjson, .parquet"]),
+        ("x", "a", ["unknown file type"]),
+        ("x.csv", "", ["no rows"]),
+        ("x.csv", "a,b", ["no rows"]),
+        ("x.csv", "a,b\n", ["no rows"]),
+        ("x.csv", "a,b\n1,2\n1,2,3\n", ["row 3 has 3 fields", "has 2", "1,2,3"]),
+        ("x.csv", f"a,b\n{LONG}1\n{LONG}", ["row 500002 has 1 fields", "has 2"]),
+        ("x.csv", 'a,b\n1,"2\n1,2\n', ["never closed"]),
+        ("x.csv", 'a,b\n1,"2\n' + LONG, ["never closed"]),
+        ("x.csv", 'a,b\n1,"2\n' + 3 * LONG, ["never closed"]),
+        ("x.csv", "a,b,a\n1,2,3\n", ["more than once", "['a']"]),
+        ("x.csv", "a,b\n1,café\n".encode("latin-1"), ["not UTF-8"]),
+        ("x.csv", "é,b\n1,2\n".encode("latin-1"), ["not UTF-8"]),
+        ("x.tsv", "a\tb\n1\t2\n".encode("utf-16"), ["not UTF-8"]),
+        ("x.jsonl", "\n", ["no rows"]),
+        ("x.jsonl", "{}\n", ["no rows"]),
+        ("x.jsonl", '{"a": "é"}\n'.encode("latin-1"), ["not UTF-8"]),
+        ("x.jsonl", '{"a": 1}\n{"a": 2\n', ["row 2", "Missing a comma"]),
+        ("x.jsonl", '{"a": 1}\n' * 2_000_000 + "[1]", ["row 2000001", "array"]),
+        ("x.jsonl", '{"a": 1}\n{"a": "x"}\n', ["row 2", "changed from number to string"]),
+        ("x.parquet", "PAR1 is not all it takes", ["not a whole Parquet file"]),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str | bytes) else value[0],
+)
+def test_an_unsound_table_is_refused_and_leaves_nothing(tmp_path, name, content, told):
+    with pytest.raises(UserError) as refusal:
+        converted(tmp_path, name, content)
+    message = str(refusal.value)
+    assert message.startswith(str(tmp_path / name))
+    assert [part for part in told if part not in message] == []
+    assert len(message.splitlines()) <= 2
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_parquet_file_without_rows_is_refused(tmp_path):
+    pq.write_table(pa.table({"a": []}), tmp_path / "x.parquet")
+    with pytest.raises(UserError, match="no rows"):
+        to_parquet(tmp_path / "x.parquet", tmp_path / "out.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from _utils.tables import to_parquet
+
+def kilobytes(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+before = kilobytes("VmRSS")
+to_parquet(Path(sys.argv[1]), Path(sys.argv[2]))
+print(kilobytes("VmHWM") - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory in use from /proc")
+def test_memory_stays_bounded_however_large_the_csv(tmp_path):
+    block = "".join(f"{n},{n / 7},{n * 7919 % 10**9:x} some text\n" for n in range(60_000))
+    source = tmp_path / "x.csv"
+    with source.open("w") as file:
+        file.write("a,b,c\n")
+        file.writelines([block] * (200_000_000 // len(block)))
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, source, tmp_path / "x.parquet"],
+        cwd=Path(tables.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(run.stdout) / 1024 < 250

@@ -1,0 +1,103 @@
+"""What tests of the whole share: a clean clone, commands typed in it, and its tracking store."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Set on some CI; it would make every import of every process compile anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+    os.environ.pop(variable, None)
+
+
+def clone(folder: Path) -> Path:
+    """A git repository at `folder` with what a clone of this one would hold, tagged 1.0.0."""
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    git("init", "--quiet", "--initial-branch=main", cwd=folder)
+    git("add", "--all", cwd=folder)
+    author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    git(*author, "commit", "--quiet", "--message=clone", cwd=folder)
+    git("tag", "1.0.0", cwd=folder)
+    return folder
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def type_in(folder: Path, command: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run a command as a user types it into a shell, with this test's environment activated."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, **variables}
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+class Store:
+    """Reads the runs of a tracking store, the newest first."""
+
+    def __init__(self, uri: str):
+        self.client = MlflowClient(uri)
+
+    def runs(self, experiment: str = "development", filter_string: str = "") -> list:
+        found = self.client.get_experiment_by_name(experiment)
+        return self.client.search_runs([found.experiment_id], filter_string) if found else []
+
+    def pipeline(self, experiment: str = "development"):
+        """The newest run that is nobody's child."""
+        return next(
+            run for run in self.runs(experiment) if "mlflow.parentRunId" not in run.data.tags
+        )
+
+    def children(self, parent, experiment: str = "development") -> list:
+        """The runs below one, in the order in which they were started."""
+        of_parent = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+        return self.runs(experiment, of_parent)[::-1]
+
+    def files(self, run, folder: str | None = None) -> set[str]:
+        return {file.path for file in self.client.list_artifacts(run.info.run_id, folder)}
+
+    def text(self, run, file: str, folder: Path) -> str:
+        return Path(self.client.download_artifacts(run.info.run_id, file, folder)).read_text()
+
+
+def store_of(folder: Path) -> Store:
+    return Store(f"sqlite:///{folder / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the whole pipeline ran once, by the README's command."""
+    folder = clone(tmp_path_factory.mktemp("project"))
+    ran = type_in(folder, "mlflow run . --env-manager local")
+    assert ran.returncode == 0, ran.stdout
+    (folder / "outputs").mkdir(exist_ok=True)
+    (folder / "outputs/terminal.txt").write_text(ran.stdout)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(project: Path) -> Store:
+    """The tracking store of `project`."""
+    return store_of(project)

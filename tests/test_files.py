@@ -1,0 +1,67 @@
+"""Conventions that hold for files: comments, descriptions, versions."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from packaging.requirements import Requirement
+
+COMPONENTS = sorted(path.parent for path in ROOT.glob("src/*/MLproject"))
+MLPROJECTS = [ROOT / "MLproject", *(component / "MLproject" for component in COMPONENTS)]
+TEMPLATE = ROOT / "cookie-mlflow-step/{{cookiecutter.step_name}}"
+CONDA_FILES = [
+    ROOT / "conda.yml",
+    TEMPLATE / "conda.yml",
+    *(component / "conda.yml" for component in COMPONENTS),
+]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def dependencies(file: Path) -> tuple[list[str], list[Requirement]]:
+    """What a conda file asks of conda, and what of pip."""
+    listed = yaml.safe_load(file.read_text())["dependencies"]
+    of_pip = next(item["pip"] for item in listed if isinstance(item, dict))
+    return [item for item in listed if isinstance(item, str)], [*map(Requirement, of_pip)]
+
+
+def test_every_config_key_has_a_comment():
+    lines = (ROOT / "config.yaml").read_text().splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r"\s*\w[\w.]*:", line)]
+    bare = [lines[key] for key in keys if not lines[key - 1].lstrip().startswith("#")]
+    assert keys and not bare
+
+
+@pytest.mark.parametrize("mlproject", MLPROJECTS, ids=name_of)
+def test_every_parameter_has_a_description(mlproject):
+    for entry_point in yaml.safe_load(mlproject.read_text())["entry_points"].values():
+        for name, parameter in entry_point["parameters"].items():
+            assert parameter["description"], name
+
+
+@pytest.mark.parametrize("conda_file", CONDA_FILES, ids=name_of)
+def test_versions_agree(conda_file):
+    conda, pip = dependencies(conda_file)
+    conda_of_all, pip_of_all = dependencies(ROOT / "environment.yml")
+    # MLflow takes python, pip and the pip list under every environment manager, nothing else.
+    assert conda == conda_of_all == ["python=3.11", "pip"]
+    at_runtime = {"python_version": "3.11"}
+    of_all = {
+        str(Requirement(f"{item.name}{item.specifier}"))
+        for item in pip_of_all
+        if not item.marker or item.marker.evaluate(at_runtime)
+    }
+    pinned = {f"{item.name}{item.specifier}" for item in pip}
+    assert all("==" in item for item in pinned)
+    assert pinned <= of_all
+
+
+@pytest.mark.parametrize("mlproject", MLPROJECTS, ids=name_of)
+def test_commands_need_no_shell(mlproject):
+    for entry_point in yaml.safe_load(mlproject.read_text())["entry_points"].values():
+        parts = re.sub(r"\{\w+\}", "", entry_point["command"])
+        assert not re.search(r"[$|&;<>`'\"*]", parts)
