@@ -16,7 +16,8 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import hydra
-from omegaconf import DictConfig
+import mlflow
+from omegaconf import DictConfig, OmegaConf
 
 ROOT = Path(__file__).resolve().parent
 sys.path.append(str(ROOT / "src"))  # where _utils lies
@@ -34,6 +35,7 @@ def go(config: DictConfig) -> None:
     """Run the pipeline once, with this config."""
     with pipeline_run(config) as run:
         plan = make_plan(config, ROOT, run.info.experiment_id)
+        mlflow.log_text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
         results = run_components(plan, run)
         print_summary([component.name for component in plan], results)
         raise_for_failure(results)

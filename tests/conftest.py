@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
@@ -44,6 +45,7 @@ def type_in(folder: Path, command: str, **variables: str) -> subprocess.Complete
     """Run a command as a user types it into a shell, with this test's environment activated."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, **variables}
+    environment.pop("PYTEST_CURRENT_TEST", None)  # MLflow behaves differently in tests
     return subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
@@ -84,6 +86,18 @@ class Store:
 
 def store_of(folder: Path) -> Store:
     return Store(f"sqlite:///{folder / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="session")
+def scratch_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An empty tracking store, and this process set to use it."""
+    folder = tmp_path_factory.mktemp("store")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # artifacts go where the store is first opened
+        mlflow.search_experiments()
+    return uri
 
 
 @pytest.fixture(scope="session")

@@ -48,12 +48,11 @@ def go(args: argparse.Namespace) -> None:
     scores = regression_scores(validation[TARGET], model.predict(validation[FEATURES]))
     mlflow.log_metrics({f"validation_{name}": value for name, value in scores.items()})
     mlflow.log_figure(importance_figure(feature_importance(model)), "feature_importance.png")
-    example = train[FEATURES].head(5)
     logged = mlflow.sklearn.log_model(
         model,
         name=args.model_artifact,
-        signature=infer_signature(example, model.predict(example)),
-        input_example=example,
+        signature=infer_signature(train[FEATURES], model.predict(train[FEATURES])),
+        input_example=train[FEATURES].head(5),
         pip_requirements=[f"{package}=={version(package)}" for package in MODEL_PACKAGES],
         skops_trusted_types=SKOPS_TRUSTED_TYPES,
     )

@@ -8,14 +8,8 @@ ABC = "ba7816bf8f01"  # SHA-256 of "abc", the first 12 digits
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tracking(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    location = (folder / "mlruns").as_uri()
-    mlflow.set_experiment(experiment_id=mlflow.create_experiment("artifacts", location))
-    yield
-    mlflow.set_tracking_uri(before)
+def experiment(scratch_store):
+    mlflow.set_experiment("artifacts")
 
 
 @pytest.fixture

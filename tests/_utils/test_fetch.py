@@ -141,6 +141,12 @@ def test_a_failed_download_says_why_and_keeps_secrets(server, tmp_path, name, to
     assert "hidden" not in message
 
 
+def test_secrets_are_kept_even_if_the_cause_tells_them(tmp_path):
+    message = refusal("http://?sig=hidden", tmp_path)
+    assert "InvalidUrlClientError: http://" in message
+    assert "hidden" not in message
+
+
 def test_a_server_that_is_down_is_named(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -82,7 +82,7 @@ def check_overrides(arguments: list[str], config_file: Path) -> None:
         UserError: One line for each unknown key, with the nearest known one.
     """
     config = OmegaConf.load(config_file)
-    known = [*_keys(config)]
+    known = keys_of(config)
     faults = []
     for token in filter(is_override, arguments):
         try:
@@ -101,12 +101,12 @@ def check_overrides(arguments: list[str], config_file: Path) -> None:
         raise UserError("\n".join(faults))
 
 
-def _keys(config: DictConfig, prefix: str = "") -> list[str]:
+def keys_of(config: DictConfig, prefix: str = "") -> list[str]:
     """All keys of a config in dotted form, inner ones included."""
     keys = []
     for key in config:
         keys.append(f"{prefix}{key}")
         value = config._get_node(key)
         if isinstance(value, DictConfig) and not value._is_none():
-            keys += _keys(value, f"{prefix}{key}.")
+            keys += keys_of(value, f"{prefix}{key}.")
     return keys

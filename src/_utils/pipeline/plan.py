@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from _utils.artifacts import LATEST, NAME, find_artifact, parse_reference
 from _utils.errors import UserError
+from _utils.pipeline.options import keys_of
 
 MAIN_KEYS = {"project_name", "experiment_name", "execute_steps", "steps", "aliases"}
 COMPONENT_KEYS = {"parameters"}
@@ -59,9 +60,7 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str) -> list[Compon
     Raises:
         UserError: One line for each fault in the config, the components or their artifacts.
     """
-    faults = [*_unknown_keys(config)]
-    if faults:
-        raise UserError("\n".join(faults))
+    faults = [*_unknown_keys(config), *_unresolvable(config)]
     names = []
     try:
         names = select_steps(config.main, list(config.components))
@@ -72,9 +71,8 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str) -> list[Compon
         folder = root / "src" / name
         try:
             given = OmegaConf.to_container(config.components[name], resolve=True) or {}
-        except OmegaConfBaseException as error:
-            faults.append(f"config.yaml, components.{name}: {str(error).splitlines()[0]}")
-            continue
+        except OmegaConfBaseException:
+            continue  # told already
         texts = {key: as_text(value) for key, value in (given.get("parameters") or {}).items()}
         component = Component(name, folder, texts)
         components.append(component)
@@ -128,6 +126,15 @@ def _unknown_keys(config: DictConfig) -> Iterator[str]:
     for prefix, (section, allowed) in sections.items():
         for key in sorted(set(section) - allowed):
             yield f"unknown config key '{prefix}.{key}': allowed are {', '.join(sorted(allowed))}."
+
+
+def _unresolvable(config: DictConfig) -> Iterator[str]:
+    """Values that refer to a key that is not there, or that are still to be given (`???`)."""
+    for key in keys_of(config):
+        try:
+            OmegaConf.select(config, key, throw_on_missing=True)
+        except OmegaConfBaseException as error:
+            yield f"config.yaml, {key}: {str(error).splitlines()[0]}"
 
 
 def _project_faults(component: Component) -> Iterator[str]:

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from sqlalchemy.engine import make_url
 
 from _utils.errors import UserError
@@ -42,7 +42,6 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     mlflow.log_params(dict(item.lstrip("+").split("=", 1) for item in overrides))
     status = "FINISHED"
     try:
-        mlflow.log_text(OmegaConf.to_yaml(config), "config.yaml")
         yield run
     except (Exception, KeyboardInterrupt) as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"

@@ -1,0 +1,117 @@
+"""The plan of the repository's own config, with one thing changed at a time."""
+
+import mlflow
+import pytest
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+
+from _utils.artifacts import log_artifact
+from _utils.errors import UserError
+from _utils.pipeline.execute import pin
+from _utils.pipeline.plan import as_text, make_plan
+
+
+@pytest.fixture(scope="module")
+def experiment_id(scratch_store):
+    """An experiment in which nothing was published yet."""
+    return mlflow.create_experiment("plan")
+
+
+@pytest.fixture
+def plan(experiment_id):
+    def plan(*overrides):
+        with initialize_config_dir(str(ROOT), version_base="1.3"):
+            return make_plan(compose("config", list(overrides)), ROOT, experiment_id)
+
+    return plan
+
+
+def names(components):
+    return [component.name for component in components]
+
+
+def test_all_in_the_order_of_execute_steps(plan):
+    planned = names(plan())
+    assert planned[0] == "data_extraction" and planned[-1] == "evaluation"
+    assert names(plan("main.steps=all")) == planned
+
+
+def test_inputs_and_outputs_are_told_by_the_parameters_names(plan):
+    train = next(component for component in plan() if component.name == "train_random_forest")
+    assert train.inputs == {"train_artifact": "train_data.parquet:latest"}
+    assert train.outputs == {"model_artifact": "random_forest"}
+
+
+@pytest.mark.parametrize("steps", ["'eda, data_extraction'", "[eda,data_extraction]"])
+def test_named_steps_keep_the_order_of_the_config(plan, steps):
+    assert names(plan(f"main.steps={steps}")) == ["data_extraction", "eda"]
+
+
+def test_one_outside_execute_steps_runs_only_when_named(plan):
+    short = "main.execute_steps=[data_extraction]"
+    assert names(plan(short)) == ["data_extraction"]
+    assert names(plan(short, "main.steps='eda,download'")) == ["data_extraction", "eda"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["main.steps=basic_clening"], "'basic_clening': did you mean 'basic_cleaning'?"),
+        (["main.steps=xyz"], "unknown step 'xyz': known are: data_extraction, eda,"),
+        (["main.steps=''"], "names no step"),
+        (["+main.stepps=eda"], "unknown config key 'main.stepps'"),
+        (["+components.eda.params=1"], "unknown config key 'components.eda.params'"),
+        (["data.file_url=nowhere.csv"], "nowhere.csv'. A path is taken from the repository's"),
+        (["+components.eda.parameters.colour=red"], "parameter 'colour' of components.eda"),
+        (
+            ["~components.basic_cleaning.parameters.max_comb_mpg"],
+            "parameter 'max_comb_mpg' of src/basic_cleaning/MLproject has no value",
+        ),
+        (["main.steps=basic_cleaning"], "'raw_data.parquet:latest' was never published"),
+        (["components.eda.parameters.input_artifact=x:1"], "'x:1' names no artifact"),
+        (
+            ["components.basic_cleaning.parameters.output_artifact=a/b"],
+            "'a/b' cannot be an artifact's name",
+        ),
+        (["main.execute_steps=[evaluation,data_split]"], "'random_forest:latest' was never"),
+        (["+components.lost={}", "main.steps=lost"], "component 'lost' has no folder src/lost"),
+        (["data.file_url=${data.lost}"], "Interpolation key 'data.lost' not found"),
+        (["split.seed=???"], "split.seed: Missing mandatory value"),
+        (
+            [f"components.data_extraction.parameters.artifact_description={'x' * 6001}"],
+            "artifact_description has 6001 characters, MLflow allows 6000",
+        ),
+    ],
+)
+def test_a_fault_is_told_with_its_cure(plan, overrides, told):
+    with pytest.raises(UserError) as refused:
+        plan(*overrides)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a, b", "a, b"),
+        (None, ""),
+        (0.5, "0.5"),
+        (True, "true"),
+        ([1, "x"], '[1, "x"]'),
+        ({"a": None}, '{"a": null}'),
+    ],
+)
+def test_values_become_text(value, text):
+    assert as_text(value) == text
+
+
+def test_latest_is_what_this_pipeline_made_before_what_others_published(
+    scratch_store, plan, tmp_path
+):
+    experiment_id = mlflow.create_experiment("pin")
+    (tmp_path / "raw_data.parquet").write_text("published by another")
+    with mlflow.start_run(experiment_id=experiment_id):
+        other = log_artifact(tmp_path / "raw_data.parquet", type="raw_data")
+    eda = plan("main.steps='data_extraction,eda'")[1]
+    assert pin(eda, {}, experiment_id) == {"input_artifact": other.reference}
+    made = {"raw_data.parquet": "0123456789ab"}
+    assert pin(eda, made, experiment_id) == {"input_artifact": "raw_data.parquet:0123456789ab"}

@@ -1,0 +1,156 @@
+"""Everywhere the pipeline runs: set up by make, under each environment manager, from a git tag."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+from conftest import ROOT, clone, store_of, type_in
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory):
+    """Where MLflow makes environments, the same for all tests that need them."""
+    return {"MLFLOW_ENV_ROOT": str(tmp_path_factory.mktemp("envs"))}
+
+
+@pytest.fixture(scope="session")
+def git_url(tmp_path_factory):
+    """A git server on loopback with a clone of this repository."""
+    base = tmp_path_factory.mktemp("git")
+    clone(base / "repo")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["git", "daemon", "--verbose", "--export-all", "--listen=127.0.0.1"]
+    daemon = subprocess.Popen(
+        [*command, f"--port={port}", f"--base-path={base}", str(base)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "Ready" not in daemon.stderr.readline():
+        pass
+    yield f"git://127.0.0.1:{port}/repo"
+    # The daemon proper is a child of what was started.
+    subprocess.run(["pkill", "-P", str(daemon.pid)], check=False)
+    daemon.terminate()
+    daemon.wait()
+    daemon.stderr.close()
+
+
+def statuses(store, experiment="development"):
+    children = store.children(store.pipeline(experiment), experiment)
+    return {run.info.run_name: run.info.status for run in children}
+
+
+def test_make_run_sets_itself_up_once_in_an_empty_home(tmp_path):
+    folder = clone(tmp_path / "clone")
+    # The system's own programs, without what the tests' environment brings along.
+    path = os.pathsep.join(
+        part for part in os.environ["PATH"].split(os.pathsep) if ".venv" not in part
+    )
+    home = {"HOME": str(tmp_path / "home"), "PATH": path, "VIRTUAL_ENV": ""}
+    python = f"PYTHON={sys._base_executable}"
+    make = ["make", "run", python]
+    first = subprocess.run(make, cwd=folder, env=os.environ | home, capture_output=True, text=True)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert set(statuses(store_of(folder)).values()) == {"FINISHED"}
+    made = (folder / ".venv/ready").stat().st_mtime_ns
+    second = subprocess.run(
+        [*make, "--dry-run"], cwd=folder, env=os.environ | home, capture_output=True, text=True
+    )
+    assert second.stdout.strip() == ".venv/bin/mlflow run . --env-manager local"
+    assert (folder / ".venv/ready").stat().st_mtime_ns == made
+
+
+def test_from_a_git_tag_under_uv(git_url, environments, tmp_path):
+    ran = type_in(tmp_path, f"mlflow run {git_url} -v 1.0.0 --env-manager uv", **environments)
+    assert ran.returncode == 0, ran.stdout
+    store = store_of(tmp_path)
+    assert list(statuses(store)) and set(statuses(store).values()) == {"FINISHED"}
+    pipeline = store.pipeline()
+    assert pipeline.data.tags["mlflow.project.env"] == "uv"
+    for run in store.children(pipeline):
+        assert run.data.tags["mlflow.project.env"] == "uv"
+        # Not in the clone, which is gone with the temporary folder it lies in.
+        assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(tmp_path)
+
+
+def test_one_component_from_a_git_tag(git_url, environments, tmp_path):
+    given = "-P file_url=resources/data/epa_fuel_economy_2012.csv -P artifact_name=raw_data.parquet"
+    ran = type_in(
+        tmp_path,
+        f"mlflow run '{git_url}#src/data_extraction' -v 1.0.0 --env-manager uv {given}",
+        **environments,
+    )
+    assert ran.returncode == 0, ran.stdout
+    (run,) = store_of(tmp_path).runs("Default")
+    assert run.info.status == "FINISHED"
+    assert "output.raw_data.parquet" in run.data.tags
+
+
+def test_conda(project, tmp_path):
+    """With conda no option is needed; a double stands in for conda's channels."""
+    conda = tmp_path / "conda/bin/conda"
+    conda.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "tests/doubles/conda", conda)
+    conda.chmod(0o755)
+    profile = tmp_path / "conda/etc/profile.d/conda.sh"
+    profile.parent.mkdir(parents=True)
+    profile.write_text(f'conda() {{ source "{tmp_path}/conda/envs/$2/bin/activate"; }}\n')
+    ran = type_in(project, "mlflow run . -P steps=data_extraction", CONDA_EXE=str(conda))
+    assert ran.returncode == 0, ran.stdout
+    store = store_of(project)
+    (run,) = store.children(store.pipeline())
+    assert run.data.tags["mlflow.project.env"] == "conda"
+    # One environment for main.py, one for the component.
+    assert len(list((tmp_path / "conda/envs").iterdir())) == 2
+
+
+def test_without_conda_the_cure_is_one_option(project):
+    ran = type_in(project, "mlflow run . -P steps=data_extraction", CONDA_EXE="/nowhere/conda")
+    assert ran.returncode != 0
+    assert "conda" in ran.stdout
+    assert "--env-manager" in (ROOT / "README.md").read_text()
+
+
+def test_a_tracking_server(project, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while "startup complete" not in server.stderr.readline():
+            assert server.poll() is None
+        url = f"http://127.0.0.1:{port}"
+        ran = type_in(
+            project,
+            "mlflow run . --env-manager local -P steps=data_extraction,basic_cleaning",
+            MLFLOW_TRACKING_URI=url,
+        )
+        assert ran.returncode == 0, ran.stdout
+        assert f"See the runs: {url}" in ran.stdout
+        client = mlflow.MlflowClient(url)
+        experiment = client.get_experiment_by_name("development")
+        runs = client.search_runs([experiment.experiment_id])
+        assert [run.info.run_name for run in runs] == [
+            "basic_cleaning",
+            "data_extraction",
+            "development",
+        ]
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait()
+        server.stderr.close()

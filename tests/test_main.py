@@ -1,0 +1,216 @@
+"""The pipeline as a user runs it: every command here is typed into a shell, in a clean clone."""
+
+import json
+import re
+import shlex
+
+import pytest
+from conftest import type_in
+
+pytestmark = pytest.mark.slow
+
+COMPONENTS = [
+    "data_extraction",
+    "eda",
+    "basic_cleaning",
+    "data_check",
+    "data_split",
+    "train_random_forest",
+    "evaluation",
+]
+
+
+def names(runs):
+    return [run.info.run_name for run in runs]
+
+
+def run_of(store, component):
+    """The component's run in the session's first pipeline, the one of all components."""
+    return next(run for run in whole(store) if run.info.run_name == component)
+
+
+def whole(store):
+    pipelines = [run for run in store.runs() if run.info.run_name == "development"]
+    return next(children for run in pipelines if len(children := store.children(run)) == 7)
+
+
+@pytest.fixture
+def typed(project):
+    """Types a command in the project, and expects it to succeed."""
+
+    def typed(command, **variables):
+        ran = type_in(project, command, **variables)
+        assert ran.returncode == 0, ran.stdout
+        return ran.stdout
+
+    return typed
+
+
+class TestWholePipeline:
+    def test_the_terminal_tells_the_story(self, project):
+        text = (project / "outputs/terminal.txt").read_text()
+        for number, component in enumerate(COMPONENTS, start=1):
+            assert f"{number}/7 {component}" in text
+            assert re.search(rf"│ {component} +│ FINISHED │ +\d+\.\d +│", text)
+        assert f"mlflow ui --backend-store-uri sqlite:///{project}/mlflow.db" in text
+        assert "Traceback" not in text and "arning" not in text
+
+    def test_one_run_with_a_child_for_each_component(self, store):
+        assert names(whole(store)) == COMPONENTS
+        assert {run.info.status for run in whole(store)} == {"FINISHED"}
+
+    def test_the_pipelines_run_has_its_config(self, store, tmp_path):
+        parent = whole(store)[0].data.tags["mlflow.parentRunId"]
+        pipeline = store.client.get_run(parent)
+        assert pipeline.info.status == "FINISHED"
+        assert "max_tfidf_features: 100" in store.text(pipeline, "config.yaml", tmp_path)
+
+    def test_every_component_has_its_record(self, store, tmp_path):
+        for run in whole(store):
+            assert run.data.params
+            assert "mlflow==" in store.text(run, "requirements.txt", tmp_path)
+
+    def test_inputs_are_pinned_to_the_outputs_of_this_pipeline(self, store):
+        raw = run_of(store, "data_extraction").data.tags["output.raw_data.parquet"]
+        cleaning = run_of(store, "basic_cleaning")
+        assert cleaning.data.params["input_artifact"] == f"raw_data.parquet:{raw}"
+        assert cleaning.data.tags["input.raw_data.parquet"] == raw
+        used = [data.dataset for data in cleaning.inputs.dataset_inputs]
+        assert [(data.name, data.digest) for data in used] == [("raw_data.parquet", raw)]
+
+    def test_eda_leaves_a_page_that_opens_offline(self, store, tmp_path):
+        run = run_of(store, "eda")
+        assert "eda.html" in store.files(run)
+        assert len(store.files(run, "figures")) > 3
+        page = store.text(run, "eda.html", tmp_path)
+        assert not re.findall(r"""(?:src|href|import\(|from)\s*=?\s*["'](?:https?:)?//""", page)
+        assert page.count("data:image/png;base64") > 3
+
+    def test_training_leaves_a_model(self, store, project):
+        run = run_of(store, "train_random_forest")
+        assert "feature_importance.png" in store.files(run)
+        assert run.data.params["random_forest.n_estimators"] == "100"
+        assert run.data.metrics["validation_mae"] < 2
+        (output,) = run.outputs.model_outputs
+        model = store.client.get_logged_model(output.model_id)
+        files = {file.path for file in store.client.list_logged_model_artifacts(model.model_id)}
+        assert {"MLmodel", "requirements.txt", "input_example.json"} <= files
+
+    def test_the_model_beats_the_mean_by_far(self, store):
+        metrics = run_of(store, "evaluation").data.metrics
+        assert metrics["mae"] < metrics["mean_predictor_mae"] / 2
+        assert metrics["r2"] > 0.7
+        assert {"predicted_against_actual.png", "residuals.png", "scores_by_class.csv"} <= (
+            store.files(run_of(store, "evaluation"))
+        )
+
+    def test_nothing_is_left_beside_the_code(self, project):
+        left = type_in(project, "git status --porcelain").stdout
+        assert left == ""
+
+
+@pytest.mark.parametrize(
+    ("steps", "ran"),
+    [
+        ("data_extraction", ["data_extraction"]),
+        ("download", ["data_extraction"]),
+        ("data_extraction,basic_cleaning", ["data_extraction", "basic_cleaning"]),
+        ('"basic_cleaning, data_extraction"', ["data_extraction", "basic_cleaning"]),
+    ],
+)
+def test_steps(typed, store, steps, ran):
+    typed(f"mlflow run . --env-manager local -P steps={steps}")
+    assert names(store.children(store.pipeline())) == ran
+
+
+def test_a_components_parameters_reproduce_it(typed, store):
+    before = run_of(store, "basic_cleaning")
+    # As logged: MLflow quotes the values for a shell.
+    given = " ".join(f"-P {key}={value}" for key, value in before.data.params.items())
+    typed(f"mlflow run src/basic_cleaning --env-manager local {given}")
+    again = store.runs("Default")[0]
+    assert (
+        again.data.tags["output.clean_data.parquet"]
+        == (before.data.tags["output.clean_data.parquet"])
+    )
+
+
+def test_an_override(typed, store):
+    typed(
+        "mlflow run . --env-manager local -P steps=train_model "
+        '-P hydra_options="modeling.random_forest.n_estimators=10"'
+    )
+    pipeline = store.pipeline()
+    assert pipeline.data.params["modeling.random_forest.n_estimators"] == "10"
+    (run,) = store.children(pipeline)
+    assert run.data.params["random_forest.n_estimators"] == "10"
+
+
+def test_main_py_takes_hydras_own_syntax(typed, store):
+    typed("python main.py main.steps=basic_cleaning cleaning.max_comb_mpg=40")
+    (run,) = store.children(store.pipeline())
+    assert run.data.params["max_comb_mpg"] == "40"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a, [b] {c}: d=e", 'it\'s "quoted"', "; touch hacked; $(touch hacked) `touch hacked`", "*"],
+)
+def test_any_text_arrives_unchanged(typed, store, project, value):
+    escaped = value.replace("'", "\\'")
+    key = "components.data_extraction.parameters.artifact_description"
+    options = shlex.quote(f"hydra_options={key}='{escaped}'")
+    lure = project / "outputs" / value
+    if "/" not in value:
+        lure.write_text("a file of that name")
+    typed(f"mlflow run . --env-manager local -P steps=data_extraction -P {options}")
+    (run,) = store.children(store.pipeline())
+    published = json.loads(run.data.tags["artifact.raw_data.parquet"])
+    assert published["description"] == value
+    assert not list(project.rglob("hacked"))
+
+
+def test_a_component_outside_execute_steps_runs_only_when_named(typed, store):
+    others = "[data_extraction]"
+    typed(f"python main.py main.execute_steps={others}")
+    assert names(store.children(store.pipeline())) == ["data_extraction"]
+    typed(f"python main.py main.execute_steps={others} main.steps=basic_cleaning")
+    assert names(store.children(store.pipeline())) == ["basic_cleaning"]
+
+
+def test_a_sweep(typed, store):
+    typed(
+        "mlflow run . --env-manager local -P steps=train_random_forest -P hydra_options="
+        '"modeling.max_tfidf_features=10,30 modeling.random_forest.max_features=0.3,0.5 '
+        'modeling.random_forest.n_estimators=5 -m"'
+    )
+    jobs = store.children(store.pipeline())
+    keys = ["modeling.max_tfidf_features", "modeling.random_forest.max_features"]
+    made_by = [tuple(job.data.params[key] for key in keys) for job in jobs]
+    assert made_by == [("10", "0.3"), ("10", "0.5"), ("30", "0.3"), ("30", "0.5")]
+    for job, (words, share) in zip(jobs, made_by, strict=True):
+        assert f"{keys[0]}={words}" in job.info.run_name
+        (run,) = store.children(job)
+        assert run.data.params["max_tfidf_features"] == words
+        assert run.data.params["random_forest.max_features"] == share
+
+
+def test_another_experiment(typed, store):
+    typed("python main.py main.steps=data_extraction main.experiment_name=by_config")
+    typed("python main.py main.steps=data_extraction", MLFLOW_EXPERIMENT_NAME="by_environment")
+    typed("mlflow run . --env-manager local -P steps=data_extraction --experiment-name by_option")
+    for experiment in ["by_config", "by_environment", "by_option"]:
+        pipeline = store.pipeline(experiment)
+        assert pipeline.info.run_name == experiment
+        assert names(store.children(pipeline, experiment)) == ["data_extraction"]
+
+
+def test_another_data_file(typed, store):
+    typed(
+        "mlflow run . --env-manager local -P steps=data_extraction,basic_cleaning "
+        '-P hydra_options="data.file_url=resources/data/epa_fuel_economy_2021.csv '
+        'main.experiment_name=cars_2021"'
+    )
+    extraction, cleaning = store.children(store.pipeline("cars_2021"), "cars_2021")
+    assert extraction.data.metrics["rows"] == 1108
+    assert cleaning.data.metrics["unknown_codes"] == 31
