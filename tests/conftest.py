@@ -17,6 +17,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
     os.environ.pop(variable, None)
+# What a user's shell has; tests that use MLflow in this process change os.environ.
+ENVIRONMENT = dict(os.environ)
 
 
 def clone(folder: Path) -> Path:
@@ -44,8 +46,7 @@ def git(*arguments: str, cwd: Path) -> str:
 def type_in(folder: Path, command: str, **variables: str) -> subprocess.CompletedProcess:
     """Run a command as a user types it into a shell, with this test's environment activated."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, **variables}
-    environment.pop("PYTEST_CURRENT_TEST", None)  # MLflow behaves differently in tests
+    environment = {**ENVIRONMENT, "PATH": path, **variables}
     return subprocess.run(
         ["bash", "-c", command],
         cwd=folder,

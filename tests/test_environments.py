@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from conftest import ROOT, clone, store_of, type_in
+from conftest import ENVIRONMENT, ROOT, clone, store_of, type_in
 
 pytestmark = pytest.mark.slow
 
@@ -58,12 +58,12 @@ def test_make_run_sets_itself_up_once_in_an_empty_home(tmp_path):
     home = {"HOME": str(tmp_path / "home"), "PATH": path, "VIRTUAL_ENV": ""}
     python = f"PYTHON={sys._base_executable}"
     make = ["make", "run", python]
-    first = subprocess.run(make, cwd=folder, env=os.environ | home, capture_output=True, text=True)
+    first = subprocess.run(make, cwd=folder, env=ENVIRONMENT | home, capture_output=True, text=True)
     assert first.returncode == 0, first.stdout + first.stderr
     assert set(statuses(store_of(folder)).values()) == {"FINISHED"}
     made = (folder / ".venv/ready").stat().st_mtime_ns
     second = subprocess.run(
-        [*make, "--dry-run"], cwd=folder, env=os.environ | home, capture_output=True, text=True
+        [*make, "--dry-run"], cwd=folder, env=ENVIRONMENT | home, capture_output=True, text=True
     )
     assert second.stdout.strip() == ".venv/bin/mlflow run . --env-manager local"
     assert (folder / ".venv/ready").stat().st_mtime_ns == made

@@ -1,0 +1,54 @@
+import base64
+
+import nbformat
+import pytest
+
+from _utils.errors import UserError
+from _utils.notebook import as_page, figures, parse_parameter, set_parameters
+
+PNG = base64.b64encode(b"a picture").decode()
+
+
+@pytest.fixture
+def notebook():
+    """A notebook of three cells, executed: a title, parameters, a picture."""
+    cells = [
+        nbformat.v4.new_markdown_cell("# Title"),
+        nbformat.v4.new_code_cell("name = 'default'", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(
+            "show()", outputs=[nbformat.v4.new_output("display_data", {"image/png": PNG})]
+        ),
+    ]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_parameters_come_after_the_defaults_and_are_data(notebook):
+    value = 'it\'s "a"\n{name}'
+    set_parameters(notebook, {"name": value})
+    scope = {}
+    for cell in notebook.cells[1:3]:
+        exec(cell.source, scope)
+    assert scope["name"] == value
+
+
+def test_a_notebook_without_parameters_is_refused(notebook):
+    del notebook.cells[1]
+    with pytest.raises(UserError, match='no cell tagged "parameters"'):
+        set_parameters(notebook, {})
+
+
+def test_the_page_needs_no_network(notebook):
+    page = as_page(notebook)
+    assert "Title" in page and PNG in page
+    assert "cdnjs" not in page
+
+
+def test_figures_are_the_images_among_the_outputs(notebook):
+    assert figures(notebook) == [b"a picture"]
+
+
+@pytest.mark.parametrize(
+    ("text", "parameter"), [("--a=1", ("a", "1")), ("--a=b=c", ("a", "b=c")), ("--a=", ("a", ""))]
+)
+def test_a_parameter_of_the_command_line(text, parameter):
+    assert parse_parameter(text) == parameter
