@@ -60,7 +60,9 @@ def test_batches_of_a_csv_are_gathered_into_large_row_groups(tmp_path):
     assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 1
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text('a,"\n\r\té')
+# The csv module of Python 3.10 cannot write a NUL.
+ANYTHING = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+TEXTS = st.text(ANYTHING) | st.text('a,"\n\r\té')
 
 
 @given(st.lists(st.lists(TEXTS, min_size=2, max_size=2)))
