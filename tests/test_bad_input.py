@@ -46,7 +46,7 @@ def server():
         server.shutdown()
 
 
-def refused(project, overrides, *told, count=0):
+def refused(project, overrides, *told, count=0, experiment="development"):
     """Run with these overrides: it must fail, say all this, and publish nothing."""
     ran = type_in(project, f"python main.py {overrides}")
     assert ran.returncode == 1, ran.stdout
@@ -54,10 +54,10 @@ def refused(project, overrides, *told, count=0):
         assert text in " ".join(ran.stdout.split()), ran.stdout
     assert "Traceback" not in ran.stdout
     store = store_of(project)
-    pipeline = store.pipeline()
+    pipeline = store.pipeline(experiment)
     assert pipeline.info.status == "FAILED"
     assert "traceback.txt" in store.files(pipeline)
-    children = store.children(pipeline)
+    children = store.children(pipeline, experiment)
     assert len(children) == count
     for child in children[-1:]:
         assert child.info.status == "FAILED"
@@ -114,8 +114,10 @@ class TestFoundByAComponent:
         refused(project, f"data.file_url={server}/{file}", f"{server}/{file}", told, count=1)
 
     def test_a_column_is_missing(self, project, broken):
-        steps = "main.steps=[data_extraction,basic_cleaning]"
-        refused(project, f"data.file_url={broken}/column.csv {steps}", "'model_yr'", count=2)
+        # In an experiment of its own, for the extraction succeeds and makes a new `latest`.
+        steps = "main.steps=[data_extraction,basic_cleaning] main.experiment_name=column"
+        overrides = f"data.file_url={broken}/column.csv {steps}"
+        refused(project, overrides, "'model_yr'", count=2, experiment="column")
 
     def test_all_rows_are_filtered_out(self, project):
         overrides = "main.steps=basic_cleaning cleaning.min_comb_mpg=60 cleaning.max_comb_mpg=61"
@@ -126,12 +128,31 @@ class TestFoundByAComponent:
         refused(project, overrides, "n_estimators", "-1", count=1)
 
 
-def test_a_failed_check_stops_the_pipeline_and_leaves_its_table(project, tmp_path):
+def test_a_failed_check_stops_the_pipeline_and_leaves_its_tables(project, tmp_path):
     steps = "main.steps=[basic_cleaning,data_check,data_split]"
-    ran = type_in(project, f"python main.py {steps} checks.max_null_share=0.1")
+    limits = "checks.max_null_share=0.1 components.data_check.parameters.max_comb_mpg=50"
+    ran = type_in(project, f"python main.py {steps} {limits}")
     assert ran.returncode == 1
     assert "fuel_cell" in ran.stdout and "not started" in ran.stdout
     store = store_of(project)
     cleaning, check = store.children(store.pipeline())
     assert (cleaning.info.status, check.info.status) == ("FINISHED", "FAILED")
     assert "fuel_cell" in store.text(check, "null_shares.csv", tmp_path)
+    assert 'comb_mpg,"in_range(5.0, 50.0)"' in store.text(check, "failure_cases.csv", tmp_path)
+
+
+def test_an_environment_that_cannot_be_made(project, tmp_path):
+    """Nobody has this version of Python; the run says FAILED and has its name all the same."""
+    conda = project / "src/data_extraction/conda.yml"
+    text = conda.read_text()
+    conda.write_text(text.replace("python=3.11", "python=3.1"))
+    try:
+        command = "mlflow run . --env-manager uv -P steps=data_extraction"
+        ran = type_in(project, command, MLFLOW_ENV_ROOT=str(tmp_path))
+    finally:
+        conda.write_text(text)
+    assert ran.returncode == 1
+    assert "Component 'data_extraction' failed" in ran.stdout, ran.stdout
+    store = store_of(project)
+    (run,) = store.children(store.pipeline())
+    assert (run.info.status, run.info.run_name) == ("FAILED", "data_extraction")

@@ -60,7 +60,7 @@ def run_component(
 ) -> Result:
     """Run one component as an MLflow project and wait for its end."""
     client, experiment_id = MlflowClient(), pipeline.info.experiment_id
-    start = time.monotonic()
+    start = time.time()
     try:
         mlflow.run(
             str(component.folder),
@@ -76,9 +76,9 @@ def run_component(
     of_pipeline = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
     run = client.search_runs([experiment_id], of_pipeline, max_results=1)[0]
     if run.info.status == "RUNNING":  # its environment could not be made
-        client.set_terminated(run.info.run_id, "FAILED")
+        client.update_run(run.info.run_id, "FAILED", component.name)
         run = client.get_run(run.info.run_id)
-    seconds = time.monotonic() - start
+    seconds = time.time() - start
     outputs = {artifact.name: artifact.version for artifact in outputs_of(run)}
     return Result(
         component.name, run.info.status, seconds, run.info.run_id, run.data.metrics, outputs

@@ -68,13 +68,12 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str) -> list[Compon
         faults.append(str(error))
     components = []
     for name in names:
-        folder = root / "src" / name
         try:
             given = OmegaConf.to_container(config.components[name], resolve=True) or {}
         except OmegaConfBaseException:
             continue  # told already
         texts = {key: as_text(value) for key, value in (given.get("parameters") or {}).items()}
-        component = Component(name, folder, texts)
+        component = Component(name, root / "src" / name, texts)
         components.append(component)
         faults += [*_project_faults(component), *_value_faults(component, root)]
     faults += _artifact_faults(components, experiment_id)
@@ -93,7 +92,7 @@ def select_steps(main: DictConfig, configured: list[str]) -> list[str]:
     """
     order = list(main.execute_steps)
     steps = main.steps.split(",") if isinstance(main.steps, str) else list(main.steps)
-    aliases = main.aliases or {}
+    aliases = main.get("aliases") or {}
     steps = [str(step).strip() for step in steps]
     asked = order if steps == ["all"] else [aliases.get(step, step) for step in steps if step]
     known = [*configured, *aliases]

@@ -15,8 +15,9 @@ import mlflow
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from sqlalchemy.engine import make_url
 
 from _utils.errors import UserError
@@ -31,7 +32,8 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
 
     A fault ends the process with status 1, except within a sweep, whose other jobs go on.
     """
-    overrides = [item for item in HydraConfig.get().overrides.task if "=" in item]
+    typed = OmegaConf.to_container(HydraConfig.get().overrides.task)  # ${...} as it is
+    overrides = [item for item in typed if "=" in item]
     sweep = mlflow.active_run()
     if sweep:
         tags = {MLFLOW_PROJECT_ENV: env_manager_of(sweep)}
@@ -97,13 +99,13 @@ def serve_tracking_store() -> str:
 
     Opening the database costs each process most of a second, for the libraries it takes; asking a
     server costs nothing of the kind. It listens on 127.0.0.1 only and ends with this process.
-    Where MLFLOW_TRACKING_URI names a server already, that one is used.
+    Where MLFLOW_TRACKING_URI names something else than a database, that is used as it is.
 
     Returns:
-        The URI of the database, or of the server that is there already.
+        What MLFLOW_TRACKING_URI names, without a password and with the whole path.
     """
     uri = mlflow.get_tracking_uri()
-    if uri.startswith(("http://", "https://", "databricks")):
+    if not uri.startswith(tuple(DATABASE_ENGINES)):
         return uri
     # What MLflow's server imports, some of it only when it is asked something.
     warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
@@ -122,4 +124,4 @@ def serve_tracking_store() -> str:
     for variable in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
         os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1"]))
     mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}")
-    return uri
+    return make_url(uri).render_as_string(hide_password=True)
