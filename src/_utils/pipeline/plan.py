@@ -60,12 +60,8 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str) -> list[Compon
     Raises:
         UserError: One line for each fault in the config, the components or their artifacts.
     """
-    faults = [*_unknown_keys(config), *_unresolvable(config)]
-    names = []
-    try:
-        names = select_steps(config.main, list(config.components))
-    except UserError as error:
-        faults.append(str(error))
+    names, faults = select_steps(config.main, list(config.components))
+    faults += [*_unknown_keys(config), *_unresolvable(config)]
     components = []
     for name in names:
         try:
@@ -82,13 +78,13 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str) -> list[Compon
     return components
 
 
-def select_steps(main: DictConfig, configured: list[str]) -> list[str]:
+def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], list[str]]:
     """The components that `main.steps` asks for, in the order of `main.execute_steps`.
 
     One that is configured but not in `execute_steps` runs only when named, after the others.
 
-    Raises:
-        UserError: A name that no component has, with the nearest one.
+    Returns:
+        The names of the components, and a fault for each name that no component has.
     """
     order = list(main.execute_steps)
     steps = main.steps.split(",") if isinstance(main.steps, str) else list(main.steps)
@@ -104,10 +100,8 @@ def select_steps(main: DictConfig, configured: list[str]) -> list[str]:
             faults.append(f"unknown step '{name}': {cure}")
     if not asked:
         faults.append(f"main.steps '{main.steps}' names no step: known are: {', '.join(known)}.")
-    if faults:
-        raise UserError("\n".join(faults))
     unlisted = [name for name in configured if name not in order]
-    return [name for name in [*order, *unlisted] if name in asked]
+    return [name for name in [*order, *unlisted] if name in asked and name in configured], faults
 
 
 def as_text(value: Any) -> str:
