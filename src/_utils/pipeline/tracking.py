@@ -38,6 +38,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     if sweep:
         tags = {MLFLOW_PROJECT_ENV: env_manager_of(sweep)}
         name = HydraConfig.get().job.override_dirname
+        console.print(f"\nJob {name}", style="bold", markup=False, highlight=False)
         run = mlflow.start_run(run_name=name, nested=True, tags=tags)
     else:
         run = start_top_run(config)
