@@ -3,6 +3,10 @@
 mlflow run .                                                     the whole pipeline
 mlflow run . -P steps=basic_cleaning,data_check                  some of it
 mlflow run . -P hydra_options="modeling.max_tfidf_features=10"   with other values
+mlflow run . -P hydra_options="modeling.max_tfidf_features=10,30 -m"   a sweep over them
+
+Without MLflow's launcher: `python main.py --steps=basic_cleaning modeling.max_tfidf_features=10`.
+All values stand, with a comment each, in config.yaml.
 """
 
 import os
@@ -42,6 +46,9 @@ def go(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):  # Hydra's own would search this folder for configs
+        print(__doc__)
+        sys.exit()
     try:
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
         check_overrides(sys.argv[1:], ROOT / "config.yaml")

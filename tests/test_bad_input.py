@@ -123,6 +123,10 @@ class TestFoundByAComponent:
         overrides = "main.steps=basic_cleaning cleaning.min_comb_mpg=60 cleaning.max_comb_mpg=61"
         refused(project, overrides, "Cleaning leaves none of 1129 rows", count=1)
 
+    def test_a_value_of_the_wrong_type(self, project):
+        overrides = "main.steps=basic_cleaning cleaning.max_comb_mpg=many"
+        refused(project, overrides, "--max_comb_mpg: invalid float value: 'many'", count=1)
+
     def test_a_wrong_parameter_of_the_model(self, project):
         overrides = "main.steps=train_random_forest modeling.random_forest.n_estimators=-1"
         refused(project, overrides, "n_estimators", "-1", count=1)
@@ -134,6 +138,7 @@ def test_a_failed_check_stops_the_pipeline_and_leaves_its_tables(project, tmp_pa
     ran = type_in(project, f"python main.py {steps} {limits}")
     assert ran.returncode == 1
     assert "fuel_cell" in ran.stdout and "not started" in ran.stdout
+    assert "Namespace" not in ran.stdout
     store = store_of(project)
     cleaning, check = store.children(store.pipeline())
     assert (cleaning.info.status, check.info.status) == ("FINISHED", "FAILED")

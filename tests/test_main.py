@@ -64,6 +64,8 @@ class TestWholePipeline:
         pipeline = store.client.get_run(parent)
         assert pipeline.info.status == "FINISHED"
         assert "max_tfidf_features: 100" in store.text(pipeline, "config.yaml", tmp_path)
+        mae = run_of(store, "evaluation").data.metrics["mae"]
+        assert pipeline.data.metrics["evaluation.mae"] == mae
 
     def test_every_component_has_its_record(self, store, tmp_path):
         for run in whole(store):
@@ -85,6 +87,11 @@ class TestWholePipeline:
         page = store.text(run, "eda.html", tmp_path)
         assert not re.findall(r"""(?:src|href|import\(|from)\s*=?\s*["'](?:https?:)?//""", page)
         assert page.count("data:image/png;base64") > 3
+
+    def test_the_checks_are_on_record(self, store, tmp_path):
+        run = run_of(store, "data_check")
+        assert run.data.metrics == {"checks": 4, "checks_failed": 0}
+        assert "passed: test_data.py::test_schema" in store.text(run, "checks.txt", tmp_path)
 
     def test_training_leaves_a_model(self, store, project):
         run = run_of(store, "train_random_forest")

@@ -28,10 +28,17 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
     A UserError is told as its message alone, anything else with its traceback; both leave the
     traceback in the run, as `traceback.txt`, and the exit status 1.
     """
-    args = parser.parse_args()
+    args = fault = None
+    parser.error = refuse_arguments
+    try:
+        args = parser.parse_args()
+    except UserError as error:
+        fault = error
     mlflow.start_run()
     try:
         mlflow.log_text(installed_packages(), "requirements.txt")
+        if fault:
+            raise fault
         go(args)
         status = 0
     except (Exception, KeyboardInterrupt) as error:
@@ -46,6 +53,11 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
     # The interpreter's own end takes about half a second, for it takes down the 2,000 modules
     # that MLflow imports one by one; there is nothing left to save.
     os._exit(status)
+
+
+def refuse_arguments(message: str) -> NoReturn:
+    """Tell what argparse finds wrong the way all faults are told."""
+    raise UserError(f"{message}. See the component's parameters in its MLproject.")
 
 
 def installed_packages() -> str:

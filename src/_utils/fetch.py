@@ -33,7 +33,8 @@ def fetch(url: str, folder: Path) -> Path:
     # `C:\data\x.csv` has a colon but no `://`, so it is a path.
     if "://" in url and not url.startswith("file://"):
         return _download(url, folder)
-    path = ROOT / Path(url2pathname(url[7:]) if url.startswith("file://") else url)
+    local = url2pathname(url[7:]) if url.startswith("file://") else url
+    path = ROOT / Path(local).expanduser()
     if path.is_dir():
         raise UserError(f"{path} is a folder. Name one file in it.")
     if not path.exists():

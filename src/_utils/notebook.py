@@ -29,6 +29,7 @@ def go(args: argparse.Namespace) -> None:
     set_parameters(notebook, args.parameters)
     # The notebook is a process of its own; this tells it which run it works for.
     os.environ["MLFLOW_RUN_ID"] = current_run_id()
+    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # for progress bars in a browser
     quiet = ["--log-level=ERROR"]
     client = NotebookClient(notebook, kernel_name="python3", timeout=None, extra_arguments=quiet)
     try:

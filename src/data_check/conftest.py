@@ -23,6 +23,8 @@ OPTIONS = {
     "max_null_share": (float, "largest share of nulls in a column"),
 }
 
+REPORTS: list[pytest.TestReport] = []
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the component's parameters."""
@@ -30,10 +32,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addoption(f"--{name}", type=kind, required=True, help=meaning)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def packages() -> None:
-    """Record the installed packages, as every component does."""
-    MlflowClient().log_text(current_run_id(), installed_packages(), "requirements.txt")
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what became of each check."""
+    if report.when == "call" or report.failed:
+        REPORTS.append(report)
+
+
+def pytest_sessionfinish() -> None:
+    """Record the checks, and the installed packages, as every component does."""
+    client, run_id = MlflowClient(), current_run_id()
+    client.log_text(run_id, installed_packages(), "requirements.txt")
+    lines = [f"{report.outcome}: {report.nodeid}\n{report.longreprtext}" for report in REPORTS]
+    client.log_text(run_id, "\n".join(lines), "checks.txt")
+    client.log_metric(run_id, "checks", len(REPORTS))
+    client.log_metric(run_id, "checks_failed", sum(report.failed for report in REPORTS))
 
 
 @pytest.fixture(scope="session")

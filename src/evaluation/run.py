@@ -24,13 +24,13 @@ def go(args: argparse.Namespace) -> None:
     test = pd.read_parquet(use_artifact(args.test_artifact))
     actual, predicted = test[TARGET], model.predict(test[FEATURES])
     baseline = np.full(len(test), train[TARGET].mean())
+    table = scores_by(test, actual, predicted, by=args.scores_by)
 
     mlflow.log_metrics(regression_scores(actual, predicted))
     for name, value in regression_scores(actual, baseline).items():
         mlflow.log_metric(f"mean_predictor_{name}", value)
     mlflow.log_figure(predicted_against_actual(actual, predicted), "predicted_against_actual.png")
     mlflow.log_figure(residual_figure(actual, predicted), "residuals.png")
-    table = scores_by(test, actual, predicted, by=args.scores_by)
     mlflow.log_text(table.to_csv(index=False), f"scores_by_{args.scores_by}.csv")
 
 

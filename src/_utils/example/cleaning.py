@@ -80,11 +80,11 @@ def clean(
     frame, dropped = _drop_rows(frame, min_comb_mpg, max_comb_mpg, max_engine_displacement)
     counts = {
         "rows_in": len(raw),
+        "rows_out": len(frame),
         "unknown_codes": int(unknown.to_numpy().sum()),
         "restored_na": int(restored.sum()),
         "zero_displacement": int(no_engine.sum()),
         **dropped,
-        "rows_out": len(frame),
     }
     return frame, counts
 

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
+from _utils.errors import UserError
+
 
 def regression_scores(actual: pd.Series, predicted: pd.Series) -> dict[str, float]:
     """Score predictions.
@@ -37,7 +39,12 @@ def scores_by(
     Returns:
         One row per group, the largest first, with `n` (rows), `mae`, `rmse`, and `bias` (mean of
         predicted minus actual: above 0, predictions are too high).
+
+    Raises:
+        UserError: There is no such column.
     """
+    if by not in frame.columns:
+        raise UserError(f"There is no column '{by}' to score by; there are {list(frame.columns)}.")
     errors = np.asarray(predicted) - np.asarray(actual)
     columns = {"n": errors, "mae": abs(errors), "rmse": errors**2, "bias": errors}
     groups = pd.DataFrame(columns).groupby(frame[by].to_numpy(), dropna=False)

@@ -32,6 +32,8 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
         parameters = pin(component, made, pipeline.info.experiment_id)
         result = run_component(component, parameters, pipeline, env_manager)
         results.append(result)
+        # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.
+        mlflow.log_metrics({f"{result.name}.{key}": value for key, value in result.metrics.items()})
         if result.status != "FINISHED":
             break
         made_now = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
@@ -90,6 +92,6 @@ def raise_for_failure(results: list[Result]) -> None:
     if results and results[-1].status != "FINISHED":
         failed = results[-1]
         raise UserError(
-            f"Component '{failed.name}' failed; its message stands above, "
-            f"the traceback in traceback.txt of its run {failed.run_id}."
+            f"Component '{failed.name}' failed. Its message stands above, more in the files of its "
+            f"run {failed.run_id}."
         )

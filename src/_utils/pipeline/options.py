@@ -3,9 +3,10 @@
 import difflib
 from pathlib import Path
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from _utils.errors import UserError
@@ -16,7 +17,11 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
 
     Everything else is Hydra's already and stays as it is. Hydra refuses flags between overrides,
     so the flags of the options come first.
+
+    Raises:
+        UserError: A flag that neither has, as `-P step=eda` would make it.
     """
+    known = get_args_parser()._option_string_actions
     flags, overrides, rest = [], [], []
     for argument in arguments:
         option, _, value = argument.partition("=")
@@ -27,6 +32,9 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
         elif option == "--hydra-options":
             for token in split_options(value):
                 (overrides if is_override(token) else flags).append(token)
+        elif option.startswith("--") and option not in known:
+            name = option.removeprefix("--")
+            raise UserError(f"unknown parameter '{name}': there are steps and hydra_options.")
         else:
             rest.append(argument)
     return [*rest, *flags, *overrides]
@@ -87,14 +95,15 @@ def check_overrides(arguments: list[str], config_file: Path) -> None:
     for token in filter(is_override, arguments):
         try:
             override = OverridesParser.create().parse_override(token)
-        except OverrideParseException as error:
-            faults.append(f"override '{token}' cannot be read: {str(error).splitlines()[0]}")
+        except HydraException as error:
+            reason = str(error).splitlines()[0]
+            faults.append(f"override {token} cannot be read ({reason}): put its value in quotes.")
             continue
         key = override.key_or_group
         if override.is_add() or override.is_force_add() or "/" in key or key.startswith("hydra."):
             continue
         if key not in known and key != "hydra":
-            near = difflib.get_close_matches(key, known, n=1)
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
             cure = f"did you mean '{near[0]}'?" if near else "config.yaml lists the keys."
             faults.append(f"unknown config key '{key}': {cure}")
     if faults:

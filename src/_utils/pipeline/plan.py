@@ -167,7 +167,11 @@ def _value_faults(component: Component, root: Path) -> Iterator[str]:
     for key, value in component.parameters.items():
         if len(value) > LONGEST_PARAMETER:
             yield f"{place}.{key} has {len(value)} characters, MLflow allows {LONGEST_PARAMETER}."
-        if key.endswith("_url") and "://" not in value and not (root / value).is_file():
+        if (
+            key.endswith("_url")
+            and "://" not in value
+            and not (root / Path(value).expanduser()).is_file()
+        ):
             yield (
                 f"{place}.{key}: there is no file '{root / value}'. A path is taken from the "
                 "repository's folder; anything else needs its scheme, such as https://."

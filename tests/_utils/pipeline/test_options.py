@@ -56,6 +56,17 @@ def test_hydras_own_arguments_stay():
     assert hydra_arguments(["--cfg", "job", "x=1"]) == ["--cfg", "job", "x=1"]
 
 
+def test_an_unknown_parameter_is_refused():
+    with pytest.raises(UserError, match="unknown parameter 'step': there are steps and"):
+        hydra_arguments(["--steps=", "--hydra-options=", "--step", "eda"])
+
+
+def test_a_value_that_needs_quotes_is_told():
+    with pytest.raises(UserError, match=r"override data.file_url=~/x.csv cannot be .* quotes"):
+        check_overrides(["data.file_url=~/x.csv"], CONFIG)
+    check_overrides(["data.file_url='~/x.csv'"], CONFIG)
+
+
 def test_unknown_keys_are_told_together():
     wrong = ["modeling.random_forest.n_estimator=10", "moddeling.x=1", "main.steps=all", "+new=1"]
     with pytest.raises(UserError) as refused:
