@@ -15,7 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # Set on some CI; it would make every import of every process compile anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+of_mlflow = ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"]
+of_make = ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MLFLOW_LOGGING_LEVEL"]
+for variable in [*of_mlflow, *of_make]:
     os.environ.pop(variable, None)
 # What a user's shell has; tests that use MLflow in this process change os.environ.
 ENVIRONMENT = dict(os.environ)

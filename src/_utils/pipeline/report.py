@@ -41,3 +41,4 @@ def print_ui_hint(store_uri: str) -> None:
     command = f"mlflow ui --backend-store-uri {store_uri}"
     where = store_uri if store_uri.startswith("http") else command
     console.print(f"See the runs: {where}", markup=False, highlight=False)
+    console.print("(choose Model training at the top left, then the experiment)", style="dim")
