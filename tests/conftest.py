@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,33 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(project: Path) -> Store:
     """The tracking store of `project`."""
     return store_of(project)
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory):
+    """Where MLflow makes environments, the same for all tests that need them."""
+    return {"MLFLOW_ENV_ROOT": str(tmp_path_factory.mktemp("envs"))}
+
+
+@pytest.fixture(scope="session")
+def git_url(tmp_path_factory):
+    """A git server on loopback with a clone of this repository."""
+    base = tmp_path_factory.mktemp("git")
+    clone(base / "repo")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["git", "daemon", "--verbose", "--export-all", "--listen=127.0.0.1"]
+    daemon = subprocess.Popen(
+        [*command, f"--port={port}", f"--base-path={base}", str(base)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "Ready" not in daemon.stderr.readline():
+        pass
+    yield f"git://127.0.0.1:{port}/repo"
+    # The daemon proper is a child of what was started.
+    subprocess.run(["pkill", "-P", str(daemon.pid)], check=False)
+    daemon.terminate()
+    daemon.wait()
+    daemon.stderr.close()

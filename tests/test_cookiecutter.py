@@ -1,45 +1,320 @@
-"""The template of a component, as a user calls it."""
+"""`cookiecutter cookie-mlflow-step -o src`, as a user calls it, in clones of their own."""
 
+import argparse
+import ast
+import json
+import shlex
 import subprocess
 import sys
+from random import Random
 
+import nbformat
 import pytest
-from conftest import ROOT, type_in
+import yaml
+from answers import all_faults
+from conftest import ENVIRONMENT, ROOT, clone, git, store_of, type_in
+from cookiecutter.main import cookiecutter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mlflow.projects.utils import load_project
 
-
-def scaffold(project, *answers):
-    command = ["cookiecutter", "cookie-mlflow-step", "-o", "src", "--no-input", *answers]
-    ran = type_in(project, " ".join(command))
-    assert ran.returncode == 0, ran.stdout
-
-
-@pytest.mark.parametrize(
-    ("parameters", "declared"),
-    [("one,two", ["one", "two"]), ("'one, two'", ["one", "two"]), ("''", [])],
+ALL_TYPES = (
+    'one, two:int=3, three:json={"a": [1, 2]}, four:bool=true, five:float=0.5, '
+    "input_artifact:artifact=raw_data.parquet:latest, output_artifact:artifact=made.txt"
 )
-def test_it_makes_a_component(tmp_path, parameters, declared):
-    ran = type_in(
-        ROOT,
-        f"cookiecutter cookie-mlflow-step -o {tmp_path} --no-input "
-        f"step_name=my_step parameters={parameters}",
+NAMES = ["one", "two", "three", "four", "five", "input_artifact", "output_artifact"]
+SCRIPTS = ["run.py", "run.ipynb", "run.sh"]
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A clone that nothing ran in; tests leave it as they found it."""
+    return clone(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.fixture
+def scaffold(fresh, tmp_path):
+    """Answers the template's questions on the command line; cleans up afterwards."""
+
+    def scaffold(output="src", **answers):
+        given = " ".join(f"{key}={shlex.quote(value)}" for key, value in answers.items())
+        command = f"cookiecutter cookie-mlflow-step -o {output} --no-input {given}"
+        return type_in(fresh, command, HOME=str(tmp_path))
+
+    yield scaffold
+    git("checkout", "--quiet", ".", cwd=fresh)
+    git("clean", "-fdqx", cwd=fresh)
+
+
+class TestWhatIsMade:
+    @pytest.mark.parametrize("script", SCRIPTS)
+    def test_the_files(self, scaffold, fresh, script):
+        ran = scaffold(step_name="my_step", script_name=script, parameters=ALL_TYPES)
+        assert ran.returncode == 0, ran.stdout
+        made = git("ls-files", "--others", "--exclude-standard", cwd=fresh).split()
+        files = [f"src/my_step/{name}" for name in ("MLproject", "conda.yml", script)]
+        assert made == [*files, "tests/src/test_my_step.py"]
+        assert git("diff", "--name-only", cwd=fresh).split() == ["config.yaml"]
+        assert "src/my_step with MLproject, conda.yml, " in ran.stdout
+        assert "mlflow run . -P steps=my_step" in ran.stdout
+        entry_point = load_project(str(fresh / "src/my_step")).get_entry_point("main")
+        assert [*entry_point.parameters] == NAMES
+        assert entry_point.parameters["two"].default == "3"
+        own = (fresh / "src/my_step/conda.yml").read_text()
+        like = "eda" if script.endswith(".ipynb") else "basic_cleaning"
+        assert own == (ROOT / "src" / like / "conda.yml").read_text()
+
+    @pytest.mark.parametrize("script", SCRIPTS)
+    @pytest.mark.parametrize("parameters", [ALL_TYPES, "parameter1,parameter2", ""])
+    def test_it_passes_the_projects_linters(self, scaffold, fresh, script, parameters):
+        scaffold(step_name="my_step", script_name=script, parameters=parameters)
+        ran = type_in(fresh, "ruff check . && ruff format --check .")
+        assert ran.returncode == 0, ran.stdout
+
+    @pytest.mark.parametrize("parameters", ["", "  ", "one", " one , two "])
+    def test_spaces_and_no_parameters_are_fine(self, scaffold, fresh, parameters):
+        assert scaffold(step_name="my_step", parameters=parameters).returncode == 0
+        entry_point = load_project(str(fresh / "src/my_step")).get_entry_point("main")
+        assert [*entry_point.parameters] == parameters.replace(",", " ").split()
+
+    def test_the_six_questions(self, fresh, scaffold, tmp_path):
+        answers = "my_step\nrun.py\nkind\nShort\nLong\none,two\n\n"
+        ran = subprocess.run(
+            [sys.executable, "-m", "cookiecutter", "cookie-mlflow-step", "-o", "src"],
+            cwd=fresh,
+            input=answers,
+            env=ENVIRONMENT | {"HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "Name of the component" in ran.stdout
+        assert (fresh / "src/my_step/run.py").read_text().startswith('"""Short.\n\nLong\n"""')
+
+
+class TestRegistering:
+    def test_only_its_own_lines_are_added(self, scaffold, fresh):
+        scaffold(step_name="my_step", parameters=ALL_TYPES)
+        diff = git("diff", "--unified=0", "config.yaml", cwd=fresh).splitlines()[4:]
+        assert not [line for line in diff if line.startswith("-")]
+        config = yaml.safe_load((fresh / "config.yaml").read_text())
+        assert config["main"]["execute_steps"][-1] == "my_step"
+        assert config["components"]["my_step"]["parameters"] == {
+            "one": "",
+            "two": 3,
+            "three": {"a": [1, 2]},
+            "four": True,
+            "five": 0.5,
+            "input_artifact": "raw_data.parquet:latest",
+            "output_artifact": "made.txt",
+        }
+
+    def test_windows_line_ends_stay(self, scaffold, fresh):
+        text = (fresh / "config.yaml").read_text()
+        (fresh / "config.yaml").write_bytes(text.replace("\n", "\r\n").encode())
+        scaffold(step_name="my_step")
+        edited = (fresh / "config.yaml").read_bytes()
+        assert edited.count(b"\n") == edited.count(b"\r\n") > text.count("\n")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "main: {execute_steps: [eda]}\ncomponents: {eda: {}}\n",
+            "main:\n  execute_steps: []\ncomponents:\n  eda: {}\n",
+            "components:\n  eda: {}\n",
+            "main: [\n",
+            "",
+        ],
     )
-    assert ran.returncode == 0, ran.stdout
-    made = tmp_path / "my_step"
-    assert {file.name for file in made.iterdir()} == {"MLproject", "conda.yml", "run.py"}
-    entry_point = load_project(str(made)).get_entry_point("main")
-    assert [*entry_point.parameters] == declared
-    compile((made / "run.py").read_text(), "run.py", "exec")
-    ruff = [sys.executable, "-m", "ruff", "check", "--config", ROOT / "pyproject.toml", made]
-    assert subprocess.run(ruff, capture_output=True).returncode == 0
+    def test_what_cannot_be_edited_is_told(self, scaffold, fresh, text):
+        (fresh / "config.yaml").write_text(text)
+        ran = scaffold(step_name="my_step", parameters="one")
+        assert ran.returncode == 0, ran.stdout
+        assert (fresh / "config.yaml").read_text() == text
+        assert (fresh / "src/my_step/run.py").exists()
+        assert "    - my_step\n" in ran.stdout
+        assert "  my_step:\n" in ran.stdout and "      one: ''\n" in ran.stdout
+
+    def test_it_can_be_switched_off(self, scaffold, fresh):
+        ran = scaffold(step_name="my_step", register="no")
+        assert "    - my_step\n" in ran.stdout
+        assert git("diff", "--name-only", cwd=fresh) == ""
+
+    def test_another_folder_is_not_registered(self, scaffold, fresh, tmp_path):
+        ran = scaffold(output=str(tmp_path / "elsewhere"), step_name="my_step")
+        assert "is not the src folder of a pipeline" in ran.stdout
+        assert (tmp_path / "elsewhere/my_step/run.py").exists()
+        assert git("status", "--porcelain", cwd=fresh) == ""
+
+    def test_from_a_remote_repository(self, git_url, tmp_path):
+        command = f"cookiecutter {git_url} --directory cookie-mlflow-step -o src --no-input"
+        ran = type_in(tmp_path, f"{command} step_name=my_step", HOME=str(tmp_path / "home"))
+        assert ran.returncode == 0, ran.stdout
+        assert (tmp_path / "src/my_step/run.py").exists()
+        assert "is not the src folder of a pipeline" in ran.stdout
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        "name",
+        ["", "/tmp/x", "a/b", "a\\b", "a.b", "a b", "ä", "1a", "_a", "class", "json", "../a"],
+    )
+    def test_names(self, name):
+        (fault,) = all_faults(name, "run.py", "")
+        assert f"step_name '{name}' cannot be a component's name" in fault
+
+    @pytest.mark.parametrize("script", ["", "a/run.py", "../run.py", "run", "run.R", "json.py"])
+    def test_scripts(self, script):
+        (fault,) = all_faults("my_step", script, "")
+        assert f"script_name '{script}' is not allowed" in fault
+
+    @pytest.mark.parametrize(
+        ("parameters", "told"),
+        [
+            ("a,a", "'a' is given 2 times"),
+            ("a,,b", "'' is no name"),
+            ("a b", "'a b' is no name"),
+            ("1a", "'1a' is no name"),
+            ("class", "'class' is no name"),
+            ("help", "'help' is taken already"),
+            ("a:text", "type 'text' is none of str, int"),
+            ("a:int=x", "default 'x' is no int"),
+            ("a:float=", "default '' is no float"),
+            ("a:bool=1", "default '1' is no bool"),
+            ('a:json={"b"', "is no json"),
+            ("data_artifact:artifact", "no default is no artifact"),
+            ("data_artifact:artifact=a/b", "default 'a/b' is no artifact"),
+            ("data:artifact=x:latest", "ends with _artifact"),
+        ],
+    )
+    def test_parameters(self, parameters, told):
+        (fault,) = all_faults("my_step", "run.py", parameters)
+        assert told in fault
+
+    def test_a_shell_has_names_in_capitals_itself(self):
+        (fault,) = all_faults("my_step", "run.sh", "PATH")
+        assert "small letters" in fault
+
+    @pytest.mark.parametrize(
+        ("answers", "told"),
+        [
+            ({"step_name": "a b", "parameters": "c,c"}, ["'a b'", "'c' is given 2 times"]),
+            ({"step_name": "../a"}, ["'../a'"]),
+            ({"step_name": "my_step", "script_name": "/tmp/run.py"}, ["'/tmp/run.py'"]),
+            ({"step_name": "eda"}, ['"src/eda" directory already exists']),
+        ],
+    )
+    def test_nothing_is_made(self, scaffold, fresh, answers, told):
+        ran = scaffold(**answers)
+        assert ran.returncode != 0
+        for text in told:
+            assert text in ran.stdout, ran.stdout
+        assert "Traceback" not in ran.stdout
+        assert git("status", "--porcelain", cwd=fresh) == ""
+
+
+TYPED = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from('\n\t"\\%#{}:'))
+COMPONENT = st.fixed_dictionaries(
+    {
+        "step_name": st.just("my_step"),
+        "script_name": st.sampled_from(SCRIPTS),
+        "job_type": TYPED,
+        "short_description": TYPED | st.sampled_from(['"""', "%(prog)s", "'''\\", "a\\"]),
+        "long_description": TYPED,
+        "parameters": st.lists(
+            st.from_regex(
+                r"[a-z]_[a-z]{2,8}(:int=[1-9]|:str=[a-z.]+|:json=\[1, 2\])?", fullmatch=True
+            ),
+            max_size=5,
+            unique_by=lambda text: text.partition(":")[0],
+        ),
+    }
+)
 
 
 @pytest.mark.slow
-def test_what_it_makes_runs(project, store):
-    scaffold(project, "step_name=my_step", "parameters=one,two")
-    given = "{my_step: {parameters: {one: 1, two: 'a, b'}}}"
-    ran = type_in(project, f'python main.py main.steps=my_step "+components={given}"')
-    assert ran.returncode == 0, ran.stdout
-    (run,) = store.children(store.pipeline())
-    assert run.data.params == {"one": "1", "two": "'a, b'"}
-    type_in(project, "rm -r src/my_step")
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(answers=COMPONENT)
+def test_whatever_is_answered_it_can_be_read(tmp_path_factory, answers):
+    folder = tmp_path_factory.mktemp("any")
+    # A replay takes the answers as they are; as overrides cookiecutter would render them.
+    questions = json.loads((ROOT / "cookie-mlflow-step/cookiecutter.json").read_text())
+    parameters = ", ".join(answers["parameters"])
+    context = {**questions, **answers, "parameters": parameters, "__checked": "yes"}
+    (folder / "replay.json").write_text(json.dumps({"cookiecutter": context}))
+    made = cookiecutter(
+        str(ROOT / "cookie-mlflow-step"),
+        replay=str(folder / "replay.json"),
+        output_dir=str(folder),
+        accept_hooks=False,
+    )
+    project = load_project(made)
+    declared = [text.partition(":")[0] for text in answers["parameters"]]
+    assert [*project.get_entry_point("main").parameters] == declared
+    assert yaml.safe_load((folder / "my_step/conda.yml").read_text())["dependencies"]
+    script = folder / "my_step" / answers["script_name"]
+    text = script.read_text(encoding="utf-8")
+    if script.suffix == ".py":
+        shown = argparse.ArgumentParser(description=ast.get_docstring(ast.parse(text)))
+        told = shown.format_help()
+        wanted = f"{answers['short_description']} {answers['long_description']}"
+    elif script.suffix == ".ipynb":
+        cells = nbformat.reads(text, as_version=4).cells
+        for cell in cells[1:]:
+            compile(cell.source, "cell", "exec")
+        told, wanted = cells[0].source, answers["long_description"]
+    else:
+        ran = subprocess.run(["bash", script, "--help"], capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        told = ran.stdout
+        wanted = "".join(filter(str.isprintable, answers["long_description"]))
+    for word in wanted.split():
+        assert word in "".join(told.split())
+
+
+@pytest.mark.slow
+class TestItRuns:
+    def test_the_whole_story_of_each_kind(self, environments, tmp_path):
+        folder = clone(tmp_path / "clone")
+        ran = type_in(folder, "mlflow run . --env-manager uv -P steps=download", **environments)
+        assert ran.returncode == 0, ran.stdout
+        for number, script in enumerate(SCRIPTS, start=2):
+            name = f"basic_cleaning{number}"
+            given = shlex.quote(f"parameters={ALL_TYPES}")
+            made = type_in(
+                folder,
+                "cookiecutter cookie-mlflow-step -o src --no-input "
+                f"step_name={name} script_name={script} {given}",
+                HOME=str(tmp_path),
+            )
+            assert made.returncode == 0, made.stdout
+            command = f"mlflow run . -P steps={name} --env-manager uv"
+            ran = type_in(folder, command, **environments)
+            assert ran.returncode == 0, ran.stdout
+            store = store_of(folder)
+            (run,) = store.children(store.pipeline())
+            assert (run.info.run_name, run.info.status) == (name, "FINISHED")
+            assert {*run.data.params} == {*NAMES}
+            assert run.data.tags["job_type"] == "my_step"
+            assert {"input.raw_data.parquet", "output.made.txt"} <= {*run.data.tags}
+
+    def test_twenty_components_at_random(self, tmp_path):
+        folder = clone(tmp_path / "clone")
+        names = [f"step_{number}" for number in range(20)]
+        declared = ["a", "b:int=7", "c:json=[1, 2]", "d:bool=true", "e_artifact:artifact=made.txt"]
+        random = Random(20)
+        for name in names:
+            chosen = ", ".join(random.sample(declared, random.randrange(6)))
+            given = shlex.quote(f"parameters={chosen}")
+            ran = type_in(
+                folder,
+                f"cookiecutter cookie-mlflow-step -o src --no-input step_name={name} {given}",
+                HOME=str(tmp_path),
+            )
+            assert ran.returncode == 0, ran.stdout
+        ran = type_in(folder, f"python main.py --steps={','.join(names)}")
+        assert ran.returncode == 0, ran.stdout
+        store = store_of(folder)
+        children = store.children(store.pipeline())
+        assert [run.info.run_name for run in children] == names
+        assert {run.info.status for run in children} == {"FINISHED"}

@@ -10,10 +10,10 @@ from packaging.requirements import Requirement
 
 COMPONENTS = sorted(path.parent for path in ROOT.glob("src/*/MLproject"))
 MLPROJECTS = [ROOT / "MLproject", *(component / "MLproject" for component in COMPONENTS)]
-TEMPLATE = ROOT / "cookie-mlflow-step/{{cookiecutter.step_name}}"
+TEMPLATES = ROOT / "cookie-mlflow-step/templates"
 CONDA_FILES = [
     ROOT / "conda.yml",
-    TEMPLATE / "conda.yml",
+    *sorted(TEMPLATES.glob("conda.*.yml")),
     *(component / "conda.yml" for component in COMPONENTS),
 ]
 
