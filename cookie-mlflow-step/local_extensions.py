@@ -44,8 +44,6 @@ def docstring(text: str, summary: bool = False) -> str:
     if summary:
         text = " ".join(text.split())
         text += "" if text.endswith((".", "!", "?")) else "."
-    # No quote may touch the closing ones.
-    text = text[:-1] + '\\"' if text.endswith('"') else text
     lines = [textwrap.fill(line, 96, break_long_words=False) for line in text.splitlines()]
     return "\n".join(lines)
 
