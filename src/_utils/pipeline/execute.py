@@ -8,7 +8,7 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import ExecutionException, MlflowException
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
 
@@ -60,9 +60,13 @@ def pin(component: Component, made: dict[str, str], experiment_id: str) -> dict[
 def run_component(
     component: Component, parameters: dict[str, str], pipeline: Run, env_manager: str
 ) -> Result:
-    """Run one component as an MLflow project and wait for its end."""
+    """Run one component as an MLflow project and wait for its end.
+
+    Raises:
+        UserError: MLflow could not even make a run for it.
+    """
     client, experiment_id = MlflowClient(), pipeline.info.experiment_id
-    start = time.time()
+    start, fault = time.time(), None
     try:
         mlflow.run(
             str(component.folder),
@@ -71,13 +75,18 @@ def run_component(
             run_name=component.name,
             env_manager=env_manager,
         )
-    except ExecutionException:
-        pass  # the component has said what is wrong, and its run below has the status
     except (MlflowException, ShellCommandException) as error:
-        console.print(str(error), style="red", markup=False, highlight=False)
-    of_pipeline = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
-    run = client.search_runs([experiment_id], of_pipeline, max_results=1)[0]
-    if run.info.status == "RUNNING":  # its environment could not be made
+        fault = error  # also where the component ran and failed; then its run has the status
+    of_this = (
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{pipeline.info.run_id}' "
+        f"and attributes.start_time >= {int(start * 1000)}"
+    )
+    runs = client.search_runs([experiment_id], of_this, max_results=1)
+    if not runs:
+        raise UserError(f"Component '{component.name}' could not be started: {fault}") from fault
+    run = runs[0]
+    if run.info.status == "RUNNING":  # its environment could not be made, so it said nothing itself
+        console.print(str(fault), style="red", markup=False, highlight=False)
         client.update_run(run.info.run_id, "FAILED", component.name)
         run = client.get_run(run.info.run_id)
     seconds = time.time() - start

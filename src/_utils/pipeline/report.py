@@ -1,5 +1,6 @@
 """What the terminal shows: the summary at the end of a pipeline."""
 
+import re
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -37,7 +38,8 @@ def print_summary(planned: list[str], results: list[Result]) -> None:
 
 
 def print_ui_hint(store_uri: str) -> None:
-    """Say how to look at the runs."""
+    """Say how to look at the runs, without the user and password that the URI may have."""
+    store_uri = re.sub(r"(?<=://)[^/\s]*@", "***@", store_uri)
     command = f"mlflow ui --backend-store-uri {store_uri}"
     where = store_uri if store_uri.startswith("http") else command
     console.print(f"See the runs: {where}", markup=False, highlight=False)

@@ -42,9 +42,9 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         run = mlflow.start_run(run_name=name, nested=True, tags=tags)
     else:
         run = start_top_run(config)
-    mlflow.log_params(dict(item.lstrip("+").split("=", 1) for item in overrides))
     status = "FINISHED"
     try:
+        mlflow.log_params(dict(item.lstrip("+").split("=", 1) for item in overrides))
         yield run
     except (Exception, KeyboardInterrupt) as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
@@ -103,7 +103,7 @@ def serve_tracking_store() -> str:
     Where MLFLOW_TRACKING_URI names something else than a database, that is used as it is.
 
     Returns:
-        What MLFLOW_TRACKING_URI names, without a password and with the whole path.
+        What MLFLOW_TRACKING_URI names, with the whole path.
     """
     uri = mlflow.get_tracking_uri()
     if not uri.startswith(tuple(DATABASE_ENGINES)):
@@ -125,4 +125,4 @@ def serve_tracking_store() -> str:
     for variable in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
         os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1"]))
     mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}")
-    return make_url(uri).render_as_string(hide_password=True)
+    return uri
