@@ -4,6 +4,7 @@ mlflow run .                                                     the whole pipel
 mlflow run . -P steps=basic_cleaning,data_check                  some of it
 mlflow run . -P hydra_options="modeling.max_tfidf_features=10"   with other values
 mlflow run . -P hydra_options="modeling.max_tfidf_features=10,30 -m"   a sweep over them
+mlflow run . -e plan                                             what would run, and why
 
 Without MLflow's launcher: `python main.py --steps=basic_cleaning modeling.max_tfidf_features=10`.
 All values stand, with a comment each, in config.yaml.
@@ -18,25 +19,35 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")  # a minute without a server
+os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the components' lines are shown as they come
+
+ROOT = Path(__file__).resolve().parent
+sys.path.append(str(ROOT / "src"))  # where _utils lies
+
+from _utils.pipeline.environment import complete_own
+
+complete_own(ROOT / "conda.yml")  # before anything else is imported, for it may be missing
 
 import hydra
 import mlflow
 from omegaconf import DictConfig, OmegaConf
 
-ROOT = Path(__file__).resolve().parent
-sys.path.append(str(ROOT / "src"))  # where _utils lies
-
 from _utils.errors import UserError
 from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import check_overrides, hydra_arguments
 from _utils.pipeline.plan import make_plan
+from _utils.pipeline.preview import show_plan
+from _utils.pipeline.processes import Interrupted, watch_for_interrupts
 from _utils.pipeline.report import print_summary
-from _utils.pipeline.tracking import pipeline_run
+from _utils.pipeline.tracking import kill_runs, pipeline_run
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
 def go(config: DictConfig) -> None:
     """Run the pipeline once, with this config."""
+    if config.main.plan:
+        return show_plan(config, ROOT)
     with pipeline_run(config) as run:
         plan = make_plan(config, ROOT, run.info.experiment_id)
         mlflow.log_text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
@@ -54,4 +65,10 @@ if __name__ == "__main__":
         check_overrides(sys.argv[1:], ROOT / "config.yaml")
     except UserError as error:
         sys.exit(str(error))
-    go()
+    watch_for_interrupts()
+    try:
+        go()
+    except Interrupted as interrupted:
+        kill_runs()
+        print(f"\n{interrupted}: what was at work is ended; the same command continues from here.")
+        sys.exit(interrupted.status)

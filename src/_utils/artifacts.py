@@ -9,12 +9,14 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Run
+from mlflow.entities import Dataset, DatasetInput, FileInfo, Run
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from _utils.errors import UserError
 
@@ -103,18 +105,33 @@ def log_artifact(
         raise UserError(f"There is nothing at '{path}' to publish as artifact '{name}'.")
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     client, run_id = MlflowClient(), current_run_id()
-    if uri is None:
-        if path.is_dir():
-            client.log_artifacts(run_id, str(path), f"artifacts/{path.name}")
-        else:
-            client.log_artifact(run_id, str(path), "artifacts")
-        uri = f"{client.get_run(run_id).info.artifact_uri}/artifacts/{path.name}"
+    uri = uri or _upload(path, name, client.get_run(run_id).info.artifact_uri)
     size = sum(file.stat().st_size for file in files)
     artifact = Artifact(name, digest_of(path), uri, size, type, description)
     # The version comes last: before it nothing refers to the bytes.
     client.set_tag(run_id, f"artifact.{name}", json.dumps(asdict(artifact)))
     client.set_tag(run_id, f"output.{name}", artifact.version)
     return artifact
+
+
+def _upload(path: Path, name: str, run_uri: str) -> str:
+    """Bring the bytes to the run; returns where they are. If it fails, no part of them stays."""
+    repository = get_artifact_repository(run_uri)
+    try:
+        if path.is_dir():
+            repository.log_artifacts(str(path), f"artifacts/{path.name}")
+        else:
+            repository.log_artifact(str(path), "artifacts")
+    except Exception as error:
+        with suppress(Exception):  # the first error is the one to tell
+            repository.delete_artifacts(f"artifacts/{path.name}")
+        if isinstance(error, OSError) and error.strerror:
+            raise UserError(
+                f"Artifact '{name}' could not be published to {run_uri}: {error.strerror}. "
+                "Mend that, then run the same command again."
+            ) from error
+        raise
+    return f"{run_uri}/artifacts/{path.name}"
 
 
 def use_artifact(reference: str) -> Path:
@@ -134,7 +151,8 @@ def use_artifact(reference: str) -> Path:
     if (found := digest_of(path)) != artifact.digest:
         raise UserError(
             f"Artifact '{artifact.reference}' was changed after it was published: expected SHA-256 "
-            f"{artifact.digest}, found {found} at {path}. Run the component that makes it again."
+            f"{artifact.digest}, found {found} at {path}. Make it again: run the component that "
+            "does with main.rerun=[<component>]."
         )
     source = json.dumps({"uri": artifact.uri})
     dataset = Dataset(name, artifact.version, source_type="local", source=source)
@@ -184,6 +202,21 @@ def outputs_of(run: Run) -> list[Artifact]:
         for key in tags
         if key.startswith("output.")
     ]
+
+
+def is_present(artifact: Artifact) -> bool:
+    """Tell whether all bytes of an artifact are still there, by their number."""
+    folder, _, name = artifact.uri.rpartition("/")
+    repository = get_artifact_repository(folder)
+
+    def size_of(path: str) -> int:
+        return sum(map(size_of_entry, repository.list_artifacts(path)))
+
+    def size_of_entry(entry: FileInfo) -> int:
+        return size_of(entry.path) if entry.is_dir else entry.file_size or 0
+
+    found = [entry for entry in repository.list_artifacts() if entry.path == name]
+    return bool(found) and size_of_entry(found[0]) == artifact.size
 
 
 def current_run_id() -> str:

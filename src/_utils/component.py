@@ -6,13 +6,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import NoReturn
 
 import mlflow
 
-from _utils.errors import UserError
+from _utils.errors import UserError, explain
 
 _scratch = tempfile.TemporaryDirectory(prefix="component-")
 
@@ -34,25 +35,26 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
         args = parser.parse_args()
     except UserError as error:
         fault = error
-    mlflow.start_run()
+    exit_code = 1
     try:
+        mlflow.start_run()
         mlflow.log_text(installed_packages(), "requirements.txt")
         if fault:
             raise fault
         go(args)
-        status = 0
-    except (Exception, KeyboardInterrupt) as error:
-        mlflow.log_text(traceback.format_exc(), "traceback.txt")
-        message = str(error) if isinstance(error, UserError) else traceback.format_exc()
-        print(message, file=sys.stderr)
-        status = 1
-    mlflow.end_run("FINISHED" if status == 0 else "FAILED")
+        mlflow.end_run("FINISHED")
+        exit_code = 0
+    except BaseException as error:  # sys.exit() too: MLflow would take it for a good end
+        print(explain(error), file=sys.stderr)
+        with suppress(Exception):  # what is wrong is told already
+            mlflow.log_text(traceback.format_exc(), "traceback.txt")
+            mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
     _scratch.cleanup()
     sys.stdout.flush()
     sys.stderr.flush()
     # The interpreter's own end takes about half a second, for it takes down the 2,000 modules
     # that MLflow imports one by one; there is nothing left to save.
-    os._exit(status)
+    os._exit(exit_code)
 
 
 def refuse_arguments(message: str) -> NoReturn:

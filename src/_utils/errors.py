@@ -1,5 +1,37 @@
-"""The one kind of error that is told to the user as a plain message."""
+"""Errors that the user can mend are told as a plain message, the others with their traceback."""
+
+import errno
+import traceback
+
+from requests.exceptions import ConnectionError as NoConnection
+
+CURES = {
+    errno.ENOSPC: "Free some space there",
+    errno.EDQUOT: "Free some space there",
+    errno.EACCES: "Make it writable",
+    errno.EPERM: "Make it writable",
+    errno.EROFS: "Make it writable",
+}
 
 
 class UserError(Exception):
     """A fault that the user can mend: the message has the wrong value, what is wrong, the cure."""
+
+
+def explain(error: BaseException) -> str:
+    """What to tell the user about an error."""
+    if isinstance(error, UserError):
+        return str(error)
+    cause: BaseException | None = error
+    while cause:
+        if isinstance(cause, KeyboardInterrupt):
+            return "Interrupted."
+        if isinstance(cause, OSError) and cause.errno in CURES:
+            return f"{cause}. {CURES[cause.errno]}, then run the same command again."
+        if isinstance(cause, NoConnection):
+            return (
+                f"A server does not answer: {cause}. Start it, or mend its address "
+                "(MLFLOW_TRACKING_URI), then run the same command again."
+            )
+        cause = cause.__cause__ or cause.__context__
+    return "".join(traceback.format_exception(error))

@@ -1,6 +1,7 @@
 """Running the components of a plan, one after the other, as children of the pipeline's run."""
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -12,15 +13,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
 
-from _utils.artifacts import LATEST, find_artifact, outputs_of, parse_reference
+from _utils.artifacts import outputs_of
 from _utils.errors import UserError
+from _utils.pipeline import backend  # noqa: F401, MLflow uses it from here on
+from _utils.pipeline.log import Log
 from _utils.pipeline.plan import Component
+from _utils.pipeline.processes import end_processes, typed_command
 from _utils.pipeline.report import Result, console
+from _utils.pipeline.reuse import decide, make_reusable, record_reuse
 from _utils.pipeline.tracking import env_manager_of
 
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
-    """Run the components in order, up to and including the first that fails."""
+    """Run or reuse the components in order, up to and including the first that fails."""
     # `python` in an MLproject is to be the one that runs this file, also where the environment
     # was not activated; under conda, virtualenv and uv MLflow puts the component's own before it.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -28,14 +33,22 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     made: dict[str, str] = {}
     results: list[Result] = []
     for number, component in enumerate(plan, start=1):
-        console.print(f"[bold]{number}/{len(plan)} {component.name}[/]")
-        parameters = pin(component, made, pipeline.info.experiment_id)
-        result = run_component(component, parameters, pipeline, env_manager)
+        component = component.pinned(made)
+        decision = decide(component, pipeline.info.experiment_id)
+        title = f"[bold]{number}/{len(plan)} {component.name}[/]"
+        if decision.reasons:
+            console.print(f"{title} [dim]({', '.join(decision.reasons[:3])})[/]", highlight=False)
+            result = run_component(component, pipeline, env_manager)
+        else:
+            result = reuse_component(component, decision.run, pipeline)
+            console.print(f"{title} [dim]reused from {result.reused_from}[/]", highlight=False)
         results.append(result)
         # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.
         mlflow.log_metrics({f"{result.name}.{key}": value for key, value in result.metrics.items()})
         if result.status != "FINISHED":
             break
+        if decision.reasons:
+            make_reusable(result.run_id, decision.key)
         made_now = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
         arrow = f" -> {made_now}" if made_now else ""
         console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
@@ -43,64 +56,100 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     return results
 
 
-def pin(component: Component, made: dict[str, str], experiment_id: str) -> dict[str, str]:
-    """The component's parameters with every `name:latest` as `name:<version>`.
+def reuse_component(component: Component, source: Run, pipeline: Run) -> Result:
+    """Let a finished run stand for the component."""
+    start = time.time()
+    run_id = record_reuse(component, source, pipeline)
+    return Result(
+        component.name,
+        "FINISHED",
+        time.time() - start,
+        run_id,
+        source.data.metrics,
+        {artifact.name: artifact.version for artifact in outputs_of(source)},
+        reused_from=source.info.run_id,
+    )
 
-    What this pipeline made itself comes before what others published in the meantime.
-    """
-    pinned = dict(component.parameters)
-    for key, reference in component.inputs.items():
-        name, version = parse_reference(reference)
-        if version == LATEST:
-            version = made.get(name) or find_artifact(name, LATEST, experiment_id).version
-            pinned[key] = f"{name}:{version}"
-    return pinned
 
-
-def run_component(
-    component: Component, parameters: dict[str, str], pipeline: Run, env_manager: str
-) -> Result:
+def run_component(component: Component, pipeline: Run, env_manager: str) -> Result:
     """Run one component as an MLflow project and wait for its end.
 
     Raises:
         UserError: MLflow could not even make a run for it.
     """
-    client, experiment_id = MlflowClient(), pipeline.info.experiment_id
-    start, fault = time.time(), None
+    log, start = Log(), time.time()
+    exit_code, fault = None, None
     try:
-        mlflow.run(
-            str(component.folder),
-            parameters=parameters,
-            experiment_id=experiment_id,
-            run_name=component.name,
-            env_manager=env_manager,
-        )
+        with log.capture():
+            started = mlflow.run(
+                str(component.folder),
+                parameters=component.parameters,
+                experiment_id=pipeline.info.experiment_id,
+                run_name=component.name,
+                env_manager=env_manager,
+                synchronous=False,
+            )
+        while (exit_code := started.command_proc.poll()) is None:
+            time.sleep(0.02)  # wait() would go on for a while after Ctrl-C
     except (MlflowException, ShellCommandException) as error:
-        fault = error  # also where the component ran and failed; then its run has the status
-    of_this = (
-        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{pipeline.info.run_id}' "
-        f"and attributes.start_time >= {int(start * 1000)}"
-    )
-    runs = client.search_runs([experiment_id], of_this, max_results=1)
+        fault = error
+        console.print(str(fault), style="red", markup=False, highlight=False)
+    except KeyboardInterrupt:
+        log.shown = False  # what processes say when they are ended is of no use
+        end_processes(runs := [run.info.run_id for run in _runs_since(start, pipeline)])
+        for run_id in runs:
+            _end_run(run_id, "KILLED", component, log)
+        raise
+    runs = _runs_since(start, pipeline)
     if not runs:
         raise UserError(f"Component '{component.name}' could not be started: {fault}") from fault
-    run = runs[0]
-    if run.info.status == "RUNNING":  # its environment could not be made, so it said nothing itself
-        console.print(str(fault), style="red", markup=False, highlight=False)
-        client.update_run(run.info.run_id, "FAILED", component.name)
-        run = client.get_run(run.info.run_id)
-    seconds = time.time() - start
-    outputs = {artifact.name: artifact.version for artifact in outputs_of(run)}
+    run = _end_run(runs[0].info.run_id, "FINISHED" if exit_code == 0 else "FAILED", component, log)
     return Result(
-        component.name, run.info.status, seconds, run.info.run_id, run.data.metrics, outputs
+        component.name,
+        run.info.status,
+        time.time() - start,
+        run.info.run_id,
+        run.data.metrics,
+        {artifact.name: artifact.version for artifact in outputs_of(run)},
+        exit_code=exit_code,
+        log=log,
     )
+
+
+def _runs_since(start: float, pipeline: Run) -> list[Run]:
+    """The newest child of the pipeline since then; where MLflow fails, it does not name the run."""
+    of_pipeline = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
+    since = f"attributes.start_time >= {int(start * 1000)}"
+    experiments = [pipeline.info.experiment_id]
+    return MlflowClient().search_runs(experiments, f"{of_pipeline} and {since}", max_results=1)
+
+
+def _end_run(run_id: str, status: str, component: Component, log: Log) -> Run:
+    """Close the run of a component whose process has ended, and leave the log in it."""
+    client = MlflowClient()
+    said = client.get_run(run_id).info.status
+    # What the component said of itself counts, unless its process says that it is worse.
+    if status != "FINISHED" or said == "RUNNING":
+        client.set_terminated(run_id, status)
+        client.update_run(run_id, name=component.name)
+    log.publish(run_id)
+    return client.get_run(run_id)
 
 
 def raise_for_failure(results: list[Result]) -> None:
     """Raise UserError if the last component failed."""
-    if results and results[-1].status != "FINISHED":
-        failed = results[-1]
-        raise UserError(
-            f"Component '{failed.name}' failed. Its message stands above, more in the files of its "
-            f"run {failed.run_id}."
-        )
+    if not results or results[-1].status == "FINISHED":
+        return
+    failed = results[-1]
+    how = f"with exit code {failed.exit_code}"
+    if failed.exit_code is None:
+        how = "before it started"
+    elif failed.exit_code < 0:
+        how = f"with exit code {128 - failed.exit_code} (signal {-failed.exit_code})"
+    lines = [
+        f"Component '{failed.name}' failed {how}. Its last lines:",
+        *(f"  | {line}" for line in failed.log.last_lines),
+        f"Its whole log: {failed.log.place}",
+        f"Mend the cause; then this continues from here: {shlex.join(typed_command())}",
+    ]
+    raise UserError("\n".join(lines))

@@ -2,24 +2,16 @@
 
 import difflib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-from mlflow.exceptions import MlflowException
-from mlflow.projects.utils import load_project
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from _utils.artifacts import LATEST, NAME, find_artifact, parse_reference
+from _utils.artifacts import LATEST, find_artifact, parse_reference
 from _utils.errors import UserError
-from _utils.pipeline.options import keys_of
-
-MAIN_KEYS = {"project_name", "experiment_name", "execute_steps", "steps", "aliases"}
-COMPONENT_KEYS = {"parameters"}
-LONGEST_PARAMETER = 6000  # characters, MLflow's limit
+from _utils.pipeline import faults as find
 
 
 @dataclass(frozen=True)
@@ -29,6 +21,7 @@ class Component:
     name: str
     folder: Path
     parameters: dict[str, str]
+    must_run: str = ""  # why it runs even if a finished run could serve again
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -48,20 +41,35 @@ class Component:
             if (key == "artifact_name" or key.endswith("_artifact")) and ":" not in value
         }
 
+    def pinned(self, versions: dict[str, str]) -> "Component":
+        """The same with `name:latest` as `name:<version>`, for the names whose version is given."""
+        pins = {}
+        for key, reference in self.inputs.items():
+            name, version = parse_reference(reference)
+            if version == LATEST and name in versions:
+                pins[key] = f"{name}:{versions[name]}"
+        return replace(self, parameters=self.parameters | pins)
 
-def make_plan(config: DictConfig, root: Path, experiment_id: str) -> list[Component]:
+
+def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list[Component]:
     """Decide what runs, in the order of `main.execute_steps`.
+
+    Inputs that the pipeline does not make itself are pinned here, so that they stay the same
+    throughout, whatever other pipelines publish in the meantime.
 
     Args:
         config: The whole config.
         root: The repository's folder.
-        experiment_id: Where artifacts that this pipeline does not make itself are looked up.
+        experiment_id: Where artifacts that this pipeline does not make itself are looked up; None
+            if nothing was published yet.
 
     Raises:
         UserError: One line for each fault in the config, the components or their artifacts.
     """
-    names, faults = select_steps(config.main, list(config.components))
-    faults += [*_unknown_keys(config), *_unresolvable(config)]
+    configured = list(config.components)
+    names, faults = select_steps(config.main, configured)
+    rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
+    faults += [*unknown, *find.unknown_keys(config), *find.unresolvable(config)]
     components = []
     for name in names:
         try:
@@ -69,13 +77,44 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str) -> list[Compon
         except OmegaConfBaseException:
             continue  # told already
         texts = {key: as_text(value) for key, value in (given.get("parameters") or {}).items()}
-        component = Component(name, root / "src" / name, texts)
-        components.append(component)
-        faults += [*_project_faults(component), *_value_faults(component, root)]
-    faults += _artifact_faults(components, experiment_id)
-    if faults:
+        must_run = {
+            "always runs: cache: false": not given.get("cache", True),
+            "main.reuse is false": not config.main.reuse,
+            "named in main.rerun": name in rerun,
+        }
+        reason = next((reason for reason, holds in must_run.items() if holds), "")
+        components.append(Component(name, root / "src" / name, texts, reason))
+        faults += [*find.in_project(components[-1]), *find.in_values(components[-1], root)]
+    components, missing = pin_inputs_from_outside(components, experiment_id)
+    if faults := faults + missing:
         raise UserError("\n".join(faults))
     return components
+
+
+def pin_inputs_from_outside(
+    components: list[Component], experiment_id: str | None
+) -> tuple[list[Component], list[str]]:
+    """Pin the inputs that no component makes before they are used.
+
+    Returns:
+        The components, and a fault for each input that was never published.
+    """
+    pinned, faults, published = [], [], {}
+    made_earlier: set[str] = set()
+    for component in components:
+        for key, reference in component.inputs.items():
+            try:
+                name, version = parse_reference(reference)
+                if version != LATEST:
+                    find_artifact(name, version)
+                elif name not in made_earlier | published.keys():
+                    published[name] = find_artifact(name, LATEST, experiment_id).version
+            except UserError as error:
+                faults.append(f"components.{component.name}.parameters.{key}: {error}")
+        outside = {name: published[name] for name in published.keys() - made_earlier}
+        pinned.append(component.pinned(outside))
+        made_earlier.update(component.outputs.values())
+    return pinned, faults
 
 
 def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], list[str]]:
@@ -86,22 +125,37 @@ def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], li
     Returns:
         The names of the components, and a fault for each name that no component has.
     """
-    order = list(main.execute_steps)
-    steps = main.steps.split(",") if isinstance(main.steps, str) else list(main.steps)
-    aliases = main.get("aliases") or {}
-    steps = [str(step).strip() for step in steps]
-    asked = order if steps == ["all"] else [aliases.get(step, step) for step in steps if step]
-    known = [*configured, *aliases]
-    faults = []
-    for name in dict.fromkeys(asked):
-        if name not in configured:
-            near = difflib.get_close_matches(name, known, n=1)
-            cure = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}."
-            faults.append(f"unknown step '{name}': {cure}")
-    if not asked:
-        faults.append(f"main.steps '{main.steps}' names no step: known are: {', '.join(known)}.")
+    order, steps = list(main.execute_steps), as_names(main.steps)
+    asked, faults = known_names(order if steps == ["all"] else steps, main, configured)
+    if not asked and not faults:
+        faults.append(
+            f"main.steps '{main.steps}' names no step: known are: {', '.join(configured)}."
+        )
     unlisted = [name for name in configured if name not in order]
-    return [name for name in [*order, *unlisted] if name in asked and name in configured], faults
+    return [name for name in [*order, *unlisted] if name in asked], faults
+
+
+def as_names(value: Any) -> list[str]:
+    """Names given as a list, or as a text with commas between."""
+    names = value.split(",") if isinstance(value, str) else list(value)
+    return [str(name).strip() for name in names if str(name).strip()]
+
+
+def known_names(
+    names: list[str], main: DictConfig, configured: list[str]
+) -> tuple[list[str], list[str]]:
+    """Components by their names or aliases, and a fault for each name that no component has."""
+    aliases = main.get("aliases") or {}
+    known = [*configured, *aliases]
+    found, faults = [], []
+    for name in dict.fromkeys(aliases.get(name, name) for name in names):
+        if name in configured:
+            found.append(name)
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        cure = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}."
+        faults.append(f"unknown step '{name}': {cure}")
+    return found, faults
 
 
 def as_text(value: Any) -> str:
@@ -109,90 +163,3 @@ def as_text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _unknown_keys(config: DictConfig) -> Iterator[str]:
-    """Keys of config.yaml that the machinery itself would silently ignore."""
-    sections = {"main": (config.main, MAIN_KEYS)}
-    for name, section in (config.get("components") or {}).items():
-        sections[f"components.{name}"] = (section or {}, COMPONENT_KEYS)
-    for prefix, (section, allowed) in sections.items():
-        for key in sorted(set(section) - allowed):
-            yield f"unknown config key '{prefix}.{key}': allowed are {', '.join(sorted(allowed))}."
-
-
-def _unresolvable(config: DictConfig) -> Iterator[str]:
-    """Values that refer to a key that is not there, or that are still to be given (`???`)."""
-    for key in keys_of(config):
-        try:
-            OmegaConf.select(config, key, throw_on_missing=True)
-        except OmegaConfBaseException as error:
-            yield f"config.yaml, {key}: {str(error).splitlines()[0]}"
-
-
-def _project_faults(component: Component) -> Iterator[str]:
-    """What is wrong between the component's folder and its parameters in the config."""
-    name, folder = component.name, component.folder
-    if not folder.is_dir():
-        yield (
-            f"component '{name}' has no folder src/{name}: make it with "
-            "`cookiecutter cookie-mlflow-step -o src`, or take the name out of config.yaml."
-        )
-        return
-    if not (folder / "MLproject").is_file():
-        yield f"src/{name} has no MLproject file: copy one from another component and adapt it."
-        return
-    try:
-        declared = load_project(str(folder)).get_entry_point("main").parameters
-    except (MlflowException, yaml.YAMLError, AttributeError) as error:
-        yield f"src/{name}/MLproject cannot be read: {' '.join(str(error).split())}"
-        return
-    given = component.parameters
-    for key in given.keys() - declared.keys():
-        yield (
-            f"parameter '{key}' of components.{name} in config.yaml is not declared in "
-            f"src/{name}/MLproject: declare it there or take it out."
-        )
-    for key, parameter in declared.items():
-        if key not in given and parameter.default is None:
-            yield (
-                f"parameter '{key}' of src/{name}/MLproject has no value: set "
-                f"components.{name}.parameters.{key} in config.yaml."
-            )
-
-
-def _value_faults(component: Component, root: Path) -> Iterator[str]:
-    """Values that cannot work: too long, not an artifact's name, or a file that is not there."""
-    place = f"components.{component.name}.parameters"
-    for key, value in component.parameters.items():
-        if len(value) > LONGEST_PARAMETER:
-            yield f"{place}.{key} has {len(value)} characters, MLflow allows {LONGEST_PARAMETER}."
-        if (
-            key.endswith("_url")
-            and "://" not in value
-            and not (root / Path(value).expanduser()).is_file()
-        ):
-            yield (
-                f"{place}.{key}: there is no file '{root / value}'. A path is taken from the "
-                "repository's folder; anything else needs its scheme, such as https://."
-            )
-    for key, value in component.outputs.items():
-        if not NAME.fullmatch(value):
-            yield (
-                f"{place}.{key}: '{value}' cannot be an artifact's name: "
-                "use letters, digits, '_', '-' and '.'."
-            )
-
-
-def _artifact_faults(components: list[Component], experiment_id: str) -> Iterator[str]:
-    """Inputs that neither an earlier component makes nor an earlier run has published."""
-    made_earlier: set[str] = set()
-    for component in components:
-        for key, reference in component.inputs.items():
-            try:
-                name, version = parse_reference(reference)
-                if version != LATEST or name not in made_earlier:
-                    find_artifact(name, version, experiment_id if version == LATEST else None)
-            except UserError as error:
-                yield f"components.{component.name}.parameters.{key}: {error}"
-        made_earlier.update(component.outputs.values())

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from _utils.pipeline.log import Log
+
 KEY_METRICS = 3  # a component's first ones stand in the summary
 
 console = Console(soft_wrap=True)
@@ -21,19 +23,27 @@ class Result:
     run_id: str
     metrics: dict[str, float]
     outputs: dict[str, str]  # artifacts it made: name -> version
+    reused_from: str = ""  # id of the finished run that serves again
+    exit_code: int | None = None  # None if there was no process
+    log: Log | None = None
 
 
 def print_summary(planned: list[str], results: list[Result]) -> None:
     """Print a table with a row for each planned component."""
-    table = Table("component", "status", "seconds", "key metrics", title="Pipeline")
+    table = Table("component", "status", "seconds", "run", "key metrics", title="Pipeline")
     for result in results:
         color = "green" if result.status == "FINISHED" else "red"
         metrics = [f"{name} {value:.4g}" for name, value in result.metrics.items()]
-        seconds = f"{result.seconds:.1f}"
-        status = f"[{color}]{result.status}[/]"
-        table.add_row(result.name, status, seconds, ", ".join(metrics[:KEY_METRICS]))
+        status = "reused from" if result.reused_from else result.status
+        table.add_row(
+            result.name,
+            f"[{color}]{status}[/]",
+            f"{result.seconds:.1f}",
+            (result.reused_from or result.run_id)[:8],
+            ", ".join(metrics[:KEY_METRICS]),
+        )
     for name in planned[len(results) :]:
-        table.add_row(name, "[dim]not started[/]", "", "")
+        table.add_row(name, "[dim]not started[/]", "", "", "")
     console.print(table)
 
 

@@ -17,11 +17,14 @@ class SweepRun(Callback):
     """Hydra calls this before the first job of a sweep and after the last."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Start the run; the jobs find it as the active one."""
-        start_top_run(config)
+        """Start the run; the jobs find it as the active one. Plans need none."""
+        if not config.main.plan:
+            start_top_run(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """End the run; say which jobs failed and, if any did, exit with status 1."""
+        if config.main.plan:
+            return
         sweep = mlflow.active_run().info
         jobs = MlflowClient().search_runs(
             [sweep.experiment_id], f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{sweep.run_id}'"

@@ -7,11 +7,12 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
 import mlflow
+from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -20,10 +21,12 @@ from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV, MLFLOW_RUN_NAME, MLFLOW
 from omegaconf import DictConfig, OmegaConf
 from sqlalchemy.engine import make_url
 
-from _utils.errors import UserError
+from _utils.errors import explain
+from _utils.pipeline.processes import PROCESS, close_dead_runs, launcher, process_tag
 from _utils.pipeline.report import console, print_ui_hint
 
 DEFAULT_EXPERIMENT = "0"
+LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 
 
 @contextmanager
@@ -31,30 +34,43 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     """The MLflow run that the components are children of; it ends FAILED if anything is raised.
 
     A fault ends the process with status 1, except within a sweep, whose other jobs go on.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; main.py ends.
     """
     typed = OmegaConf.to_container(HydraConfig.get().overrides.task)  # ${...} as it is
     overrides = [item for item in typed if "=" in item]
     sweep = mlflow.active_run()
     if sweep:
-        tags = {MLFLOW_PROJECT_ENV: env_manager_of(sweep)}
+        tags = {MLFLOW_PROJECT_ENV: env_manager_of(sweep), PROCESS: process_tag()}
         name = HydraConfig.get().job.override_dirname
         console.print(f"\nJob {name}", style="bold", markup=False, highlight=False)
         run = mlflow.start_run(run_name=name, nested=True, tags=tags)
     else:
         run = start_top_run(config)
-    status = "FINISHED"
+    status = 0
     try:
         mlflow.log_params(dict(item.lstrip("+").split("=", 1) for item in overrides))
         yield run
-    except (Exception, KeyboardInterrupt) as error:
-        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-        mlflow.log_text(traceback.format_exc(), "traceback.txt")
-        message = str(error) if isinstance(error, UserError) else traceback.format_exc()
-        console.print(f"\n{message}", style="red", markup=False, highlight=False)
-    mlflow.end_run(status)
+        mlflow.end_run("FINISHED")
+    except Exception as error:
+        status = 1
+        console.print(f"\n{explain(error)}", style="red", markup=False, highlight=False)
+        with suppress(Exception):  # what is wrong is told already
+            mlflow.log_text(traceback.format_exc(), "traceback.txt")
+            mlflow.end_run("FAILED")
     if not sweep:
         print_ui_hint(serve_tracking_store())
-        sys.exit({"FINISHED": 0, "FAILED": 1, "KILLED": 130}[status])
+        sys.exit(status)
+
+
+@contextmanager
+def faults_told() -> Iterator[None]:
+    """End the process at an error, with what the user can do about it."""
+    try:
+        yield
+    except Exception as error:
+        sys.exit(explain(error))
 
 
 def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
@@ -65,10 +81,13 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     and it is given a name that says so: MLflow needs it until the end. A run in an experiment that
     was chosen with --experiment-name is taken as it is.
     """
-    serve_tracking_store()
+    with faults_told():
+        serve_tracking_store()
     client = MlflowClient()
+    if closed := close_dead_runs():
+        console.print(f"Closed {closed} runs whose process was killed.", style="dim")
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
-    launched_id = os.environ.pop("MLFLOW_RUN_ID", None)
+    launched_by, launched_id = launcher(), os.environ.pop("MLFLOW_RUN_ID", None)
     launched = client.get_run(launched_id) if launched_id else None
     if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
         experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
@@ -76,17 +95,28 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
         experiment = mlflow.set_experiment(config.main.experiment_name)
     if launched and launched.info.experiment_id == experiment.experiment_id:
         mlflow.start_run(launched_id)
-        mlflow.set_tag(MLFLOW_RUN_NAME, experiment.name)
+        mlflow.set_tags({MLFLOW_RUN_NAME: experiment.name, PROCESS: process_tag()})
         return mlflow.active_run()
     tags = dict(launched.data.tags) if launched else {}
     tags.pop(MLFLOW_RUN_NAME, None)
+    tags |= {PROCESS: process_tag()} | ({LAUNCHER: launched_id} if launched else {})
     run = mlflow.start_run(run_name=experiment.name, tags=tags)
     if launched:
         mlflow.log_params(launched.data.params)
+        client.set_tag(launched_id, PROCESS, process_tag(launched_by))
         client.set_tag(launched_id, MLFLOW_RUN_NAME, f"launcher of {experiment.name}")
         note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
         client.set_tag(launched_id, MLFLOW_RUN_NOTE, note)
     return run
+
+
+def kill_runs() -> None:
+    """Close all runs that are open, as KILLED."""
+    with suppress(Exception):  # the next run closes them
+        while run := mlflow.active_run():
+            if launched_id := run.data.tags.get(LAUNCHER):
+                MlflowClient().set_terminated(launched_id, "KILLED")
+            mlflow.end_run("KILLED")
 
 
 def env_manager_of(run: Run) -> str:
@@ -118,7 +148,10 @@ def serve_tracking_store() -> str:
     if url.drivername.startswith("sqlite"):
         database = Path(url.database).absolute()
         folder, uri = database.parent, f"sqlite:///{database.as_posix()}"
-    handlers.initialize_backend_stores(uri, uri, (folder / "mlruns").as_uri())
+    # Two processes that make the same SQLite file at once would fail.
+    lock = FileLock(f"{database}.lock") if url.drivername.startswith("sqlite") else nullcontext()
+    with lock:
+        handlers.initialize_backend_stores(uri, uri, (folder / "mlruns").as_uri())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -7,7 +7,6 @@ from hydra import compose, initialize_config_dir
 
 from _utils.artifacts import log_artifact
 from _utils.errors import UserError
-from _utils.pipeline.execute import pin
 from _utils.pipeline.plan import as_text, make_plan
 
 
@@ -19,7 +18,7 @@ def experiment_id(scratch_store):
 
 @pytest.fixture
 def plan(experiment_id):
-    def plan(*overrides):
+    def plan(*overrides, experiment_id=experiment_id):
         with initialize_config_dir(str(ROOT), version_base="1.3"):
             return make_plan(compose("config", list(overrides)), ROOT, experiment_id)
 
@@ -59,6 +58,7 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
         (["main.steps=basic_clening"], "'basic_clening': did you mean 'basic_cleaning'?"),
         (["main.steps=xyz"], "unknown step 'xyz': known are: data_extraction, eda,"),
         (["main.steps=''"], "names no step"),
+        (["main.rerun=[basic_clening]"], "'basic_clening': did you mean 'basic_cleaning'?"),
         (["+main.stepps=eda"], "unknown config key 'main.stepps'"),
         (["+components.eda.params=1"], "unknown config key 'components.eda.params'"),
         (["data.file_url=nowhere.csv"], "nowhere.csv'. A path is taken from the repository's"),
@@ -107,11 +107,32 @@ def test_values_become_text(value, text):
 def test_latest_is_what_this_pipeline_made_before_what_others_published(
     scratch_store, plan, tmp_path
 ):
+    def publish(text):
+        (tmp_path / "raw_data.parquet").write_text(text)
+        with mlflow.start_run(experiment_id=experiment_id):
+            return log_artifact(tmp_path / "raw_data.parquet", type="raw_data").reference
+
     experiment_id = mlflow.create_experiment("pin")
-    (tmp_path / "raw_data.parquet").write_text("published by another")
-    with mlflow.start_run(experiment_id=experiment_id):
-        other = log_artifact(tmp_path / "raw_data.parquet", type="raw_data")
-    eda = plan("main.steps='data_extraction,eda'")[1]
-    assert pin(eda, {}, experiment_id) == {"input_artifact": other.reference}
+    first = publish("published by another")
+    from_outside, later = plan("main.steps='eda,basic_cleaning'", experiment_id=experiment_id)
+    # Pinned when the plan is made, so it stays whatever is published in the meantime.
+    publish("published by another in the meantime")
+    assert from_outside.inputs == later.inputs == {"input_artifact": first}
+    own = plan("main.steps='data_extraction,eda'", experiment_id=experiment_id)[1]
+    assert own.inputs == {"input_artifact": "raw_data.parquet:latest"}
     made = {"raw_data.parquet": "0123456789ab"}
-    assert pin(eda, made, experiment_id) == {"input_artifact": "raw_data.parquet:0123456789ab"}
+    assert own.pinned(made).inputs == {"input_artifact": "raw_data.parquet:0123456789ab"}
+
+
+def test_what_has_to_run_says_why(plan):
+    def reasons(*overrides):
+        return {component.name: component.must_run for component in plan(*overrides)}
+
+    assert reasons()["data_extraction"] == "always runs: cache: false"
+    assert reasons()["eda"] == ""
+    assert reasons("main.rerun=[eda]")["eda"] == "named in main.rerun"
+    assert reasons("main.rerun='train_model, eda'")["train_random_forest"] == "named in main.rerun"
+    assert set(reasons("main.reuse=false").values()) == {
+        "always runs: cache: false",
+        "main.reuse is false",
+    }

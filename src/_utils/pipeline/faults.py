@@ -1,0 +1,99 @@
+"""Faults that can be known before anything runs, each told with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from mlflow.exceptions import MlflowException
+from mlflow.projects.utils import load_project
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from _utils.artifacts import NAME
+from _utils.pipeline.options import keys_of
+
+if TYPE_CHECKING:
+    from _utils.pipeline.plan import Component
+
+MAIN_KEYS = {
+    *("project_name", "experiment_name", "execute_steps", "steps", "aliases"),
+    *("reuse", "rerun", "plan"),
+}
+COMPONENT_KEYS = {"parameters", "cache"}
+LONGEST_PARAMETER = 6000  # characters, MLflow's limit
+
+
+def unknown_keys(config: DictConfig) -> Iterator[str]:
+    """Keys of config.yaml that the machinery itself would silently ignore."""
+    sections = {"main": (config.main, MAIN_KEYS)}
+    for name, section in (config.get("components") or {}).items():
+        sections[f"components.{name}"] = (section or {}, COMPONENT_KEYS)
+    for prefix, (section, allowed) in sections.items():
+        for key in sorted(set(section) - allowed):
+            yield f"unknown config key '{prefix}.{key}': allowed are {', '.join(sorted(allowed))}."
+
+
+def unresolvable(config: DictConfig) -> Iterator[str]:
+    """Values that refer to a key that is not there, or that are still to be given (`???`)."""
+    for key in keys_of(config):
+        try:
+            OmegaConf.select(config, key, throw_on_missing=True)
+        except OmegaConfBaseException as error:
+            yield f"config.yaml, {key}: {str(error).splitlines()[0]}"
+
+
+def in_project(component: Component) -> Iterator[str]:
+    """What is wrong between the component's folder and its parameters in the config."""
+    name, folder = component.name, component.folder
+    if not folder.is_dir():
+        yield (
+            f"component '{name}' has no folder src/{name}: make it with "
+            "`cookiecutter cookie-mlflow-step -o src`, or take the name out of config.yaml."
+        )
+        return
+    if not (folder / "MLproject").is_file():
+        yield f"src/{name} has no MLproject file: copy one from another component and adapt it."
+        return
+    try:
+        declared = load_project(str(folder)).get_entry_point("main").parameters
+    except (MlflowException, yaml.YAMLError, AttributeError) as error:
+        yield f"src/{name}/MLproject cannot be read: {' '.join(str(error).split())}"
+        return
+    given = component.parameters
+    for key in given.keys() - declared.keys():
+        yield (
+            f"parameter '{key}' of components.{name} in config.yaml is not declared in "
+            f"src/{name}/MLproject: declare it there or take it out."
+        )
+    for key, parameter in declared.items():
+        if key not in given and parameter.default is None:
+            yield (
+                f"parameter '{key}' of src/{name}/MLproject has no value: set "
+                f"components.{name}.parameters.{key} in config.yaml."
+            )
+
+
+def in_values(component: Component, root: Path) -> Iterator[str]:
+    """Values that cannot work: too long, not an artifact's name, or a file that is not there."""
+    place = f"components.{component.name}.parameters"
+    for key, value in component.parameters.items():
+        if len(value) > LONGEST_PARAMETER:
+            yield f"{place}.{key} has {len(value)} characters, MLflow allows {LONGEST_PARAMETER}."
+        if (
+            key.endswith("_url")
+            and "://" not in value
+            and not (root / Path(value).expanduser()).is_file()
+        ):
+            yield (
+                f"{place}.{key}: there is no file '{root / value}'. A path is taken from the "
+                "repository's folder; anything else needs its scheme, such as https://."
+            )
+    for key, value in component.outputs.items():
+        if not NAME.fullmatch(value):
+            yield (
+                f"{place}.{key}: '{value}' cannot be an artifact's name: "
+                "use letters, digits, '_', '-' and '.'."
+            )

@@ -1,0 +1,194 @@
+"""What runs again and what is reused, as a user sees it, in a clone in which all ran once."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, clone, store_of, type_in
+
+pytestmark = pytest.mark.slow
+
+COMPONENTS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute_steps"]
+RAW = "resources/data/epa_fuel_economy_2012.csv"
+
+
+@pytest.fixture(scope="module")
+def ran_once(project, tmp_path_factory):
+    """The project as it is after its first run; tests here leave files as they found them."""
+    folder = tmp_path_factory.mktemp("reuse") / "project"
+    shutil.copytree(project, folder)
+    return folder
+
+
+@pytest.fixture
+def run(ran_once):
+    """Runs the pipeline; returns which components ran, the others being reused, and the text."""
+
+    def run(arguments="", folder=ran_once):
+        ran = type_in(folder, f"python main.py {arguments}")
+        assert ran.returncode == 0, ran.stdout
+        told = re.findall(r"^\d/\d (\w+) (reused|\()", ran.stdout, re.MULTILINE)
+        return [name for name, how in told if how == "("], ran.stdout
+
+    return run
+
+
+@pytest.fixture
+def planned(ran_once):
+    """Plans it; returns each component's line, and what the rest tells."""
+
+    def planned(arguments="", folder=ran_once):
+        ran = type_in(folder, f"python main.py main.plan=true {arguments}")
+        assert ran.returncode == 0, ran.stdout
+        return dict(
+            re.findall(r"^(?:run|reuse) +(\w+)  (.*)$", ran.stdout, re.MULTILINE)
+        ), ran.stdout
+
+    return planned
+
+
+@pytest.fixture
+def edited(ran_once):
+    """Changes files of the clone for the time of a test."""
+    originals = {}
+
+    def edit(file, text):
+        originals.setdefault(file, (ran_once / file).read_text())
+        (ran_once / file).write_text(originals[file] + text)
+
+    yield edit
+    for file, text in originals.items():
+        (ran_once / file).write_text(text)
+
+
+def test_nothing_changed(run, ran_once):
+    ran, text = run()
+    assert ran == ["data_extraction"]  # it reads the outside world
+    store = store_of(ran_once)
+    pipeline = store.pipeline()
+    children = store.children(pipeline)
+    assert [child.info.run_name for child in children] == COMPONENTS
+    assert {child.info.status for child in children} == {"FINISHED"}
+    for child in children[1:]:
+        source = store.client.get_run(child.data.tags["reused_from"])
+        assert source.info.run_name == child.info.run_name
+        assert source.data.metrics == child.data.metrics
+        assert source.data.params == child.data.params
+        assert source.info.run_id in child.data.tags["mlflow.note.content"]
+        assert re.search(
+            rf"│ {child.info.run_name} +│ reused from │.* {source.info.run_id[:8]}", text
+        )
+    assert pipeline.data.metrics["evaluation.mae"] == children[-1].data.metrics["mae"]
+
+
+def test_a_parameter_reruns_what_depends_on_it(run, planned):
+    options = "modeling.random_forest.n_estimators=5"
+    plan, text = planned(options)
+    assert plan["train_random_forest"] == "parameter random_forest.n_estimators 100 -> 5"
+    assert plan["evaluation"] == "random_forest is made anew"
+    assert "-> random_forest:?" in text
+    ran, text = run(options)
+    assert ran == ["data_extraction", "train_random_forest", "evaluation"]
+    assert "(parameter random_forest.n_estimators 100 -> 5)" in text
+    assert planned(options)[0]["evaluation"].startswith("same as run")
+
+
+def test_main_reuse_and_main_rerun(run, planned):
+    assert set(planned("main.reuse=false")[0].values()) == {
+        "always runs: cache: false",
+        "main.reuse is false",
+    }
+    assert run("main.reuse=false main.steps=basic_cleaning")[0] == ["basic_cleaning"]
+    # What follows is reused, for the bytes come out the same.
+    assert planned("main.rerun=[basic_cleaning]")[0]["data_split"].startswith("same as run")
+    ran, _ = run("main.rerun=[basic_cleaning]")
+    assert ran == ["data_extraction", "basic_cleaning"]
+
+
+@pytest.mark.parametrize(
+    ("file", "reruns", "stays"),
+    [
+        ("src/_utils/example/splitting.py", ["data_split"], ["eda", "basic_cleaning"]),
+        ("src/_utils/notebook.py", ["eda"], ["basic_cleaning", "evaluation"]),
+        ("src/_utils/shell.py", [], ["eda", "basic_cleaning", "evaluation"]),
+        ("src/eda/conda.yml", ["eda"], ["basic_cleaning", "evaluation"]),
+    ],
+)
+def test_code_reruns_what_imports_it(planned, edited, file, reruns, stays):
+    edited(file, "\n# a comment\n")
+    plan, _ = planned()
+    for name in reruns:
+        assert f"{file} changed" in plan[name]
+    for name in stays:
+        assert plan[name].startswith("same as run")
+
+
+def test_the_same_bytes_from_outside_are_the_same_data(run, ran_once, tmp_path):
+    shutil.copy(ran_once / RAW, tmp_path / "moved.csv")
+    assert run(f"data.file_url={tmp_path}/moved.csv")[0] == ["data_extraction"]
+
+
+def test_artifacts_that_are_gone_are_made_again(run, planned, ran_once):
+    store = store_of(ran_once)
+    run("main.steps=[data_extraction,basic_cleaning] cleaning.max_comb_mpg=65")
+    made = store.children(store.pipeline())[-1]
+    shutil.rmtree(made.info.artifact_uri.removeprefix("file://") + "/artifacts")
+    options = "main.steps=[data_extraction,basic_cleaning] cleaning.max_comb_mpg=65"
+    assert planned(options)[0]["basic_cleaning"] == "its artifacts are gone"
+    assert run(options)[0] == ["data_extraction", "basic_cleaning"]
+
+
+def test_a_changed_byte_is_refused_and_made_again(run, ran_once):
+    options = "main.steps=[data_extraction,basic_cleaning,data_check] cleaning.max_comb_mpg=66"
+    run(options)
+    store = store_of(ran_once)
+    made = store.children(store.pipeline())[1]
+    folder = Path(made.info.artifact_uri.removeprefix("file://")) / "artifacts"
+    with (folder / "clean_data.parquet").open("r+b") as stream:
+        stream.write(b"X")
+    ran = type_in(ran_once, f"python main.py {options} main.rerun=[data_check]")
+    assert ran.returncode == 1
+    digest = made.data.tags["output.clean_data.parquet"]
+    assert f"Artifact 'clean_data.parquet:{digest}' was changed" in ran.stdout
+    assert "expected SHA-256" in ran.stdout and "found" in ran.stdout
+    assert "main.rerun=[<component>]" in ran.stdout
+
+
+def test_in_another_clone_and_experiment_the_same_store_serves(run, ran_once, tmp_path):
+    other = clone(tmp_path / "other")
+    store = f"MLFLOW_TRACKING_URI=sqlite:///{ran_once}/mlflow.db"
+    ran = type_in(other, f"{store} python main.py main.experiment_name=elsewhere")
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.count(" reused from ") >= len(COMPONENTS) - 1
+    ran = type_in(other, f"{store} python main.py main.experiment_name=elsewhere main.steps=eda")
+    assert "1/1 eda reused" in ran.stdout  # `latest` is what was reused there
+
+
+class TestPlan:
+    def test_in_a_fresh_clone_nothing_is_left(self, tmp_path):
+        folder = clone(tmp_path / "clone")
+        ran = type_in(folder, "python main.py main.plan=true")
+        assert ran.returncode == 0, ran.stdout
+        assert "always runs: cache: false" in ran.stdout
+        left = type_in(folder, "git status --porcelain --ignored").stdout
+        assert "mlflow" not in left and "mlruns" not in left
+
+    def test_nothing_is_run_or_recorded(self, planned, ran_once):
+        before = len(store_of(ran_once).runs())
+        assert list(planned()[0]) == COMPONENTS
+        ran = type_in(ran_once, "mlflow run . -e plan --env-manager local -P steps=eda")
+        assert "reuse eda  same as run" in ran.stdout
+        assert len(store_of(ran_once).runs()) == before
+
+    def test_faults_are_told(self, ran_once):
+        ran = type_in(ran_once, "python main.py main.plan=true main.steps=edda")
+        assert ran.returncode == 1 and "did you mean 'eda'?" in ran.stdout
+        ran = type_in(ran_once, "python main.py main.plan=jpeg")
+        assert ran.returncode == 1 and "'jpeg': allowed are true, mermaid and svg" in ran.stdout
+
+    def test_the_picture_in_the_readme_is_the_one_it_draws(self, ran_once):
+        drawn = type_in(ran_once, "python main.py main.plan=svg").stdout
+        assert drawn == (ROOT / "resources/images/pipeline.svg").read_text()
+        assert "flowchart TD" in type_in(ran_once, "python main.py main.plan=mermaid").stdout
