@@ -74,7 +74,7 @@ def make_project(folder: Path, component: str) -> None:
     lines = [f"  {step}: {{parameters: {{value: 1}}}}" for step in STEPS]
     main = (
         f"main: {{project_name: overhead, experiment_name: overhead, steps: all, aliases: {{}}, "
-        f"execute_steps: [{', '.join(STEPS)}]}}"
+        f"execute_steps: [{', '.join(STEPS)}], reuse: false, rerun: [], plan: false}}"
     )
     text = "\n".join([defaults, main, "components:", *lines, hydra])
     (folder / "config.yaml").write_text(text)

@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -58,6 +60,81 @@ def type_in(folder: Path, command: str, **variables: str) -> subprocess.Complete
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+class Typed:
+    """A command at work, in a terminal's foreground."""
+
+    def __init__(self, folder: Path, command: str, **variables: str):
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self.process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=folder,
+            env={**ENVIRONMENT, "PATH": path, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.text = ""
+
+    def until(self, told: str) -> None:
+        """Wait until it has told this."""
+        while told not in self.text:
+            line = self.process.stdout.readline()
+            assert line, self.text
+            self.text += line
+
+    def end(self) -> int:
+        """Wait for its end; returns the exit status as a shell has it."""
+        rest, _ = self.process.communicate()
+        self.text += rest
+        code = self.process.returncode
+        return code if code >= 0 else 128 - code
+
+    def signal(self, signum: int, whom: str) -> None:
+        """Send it to the one, or (Ctrl-C) to all in the foreground."""
+        if whom == "all":
+            os.killpg(self.process.pid, signum)
+        elif whom == "first":
+            self.process.send_signal(signum)
+        else:
+            found = [each for each in self.tree() if whom in " ".join(each.cmdline())]
+            found[0].send_signal(signum)
+
+    def tree(self) -> list[psutil.Process]:
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
+
+
+class TrackingServer:
+    """A real `mlflow server` that can be stopped and started again."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"],
+            cwd=self.folder,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        while "startup complete" not in self.process.stderr.readline():
+            assert self.process.poll() is None
+
+    def stop(self) -> None:
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+            self.process.stderr.close()
+            self.process = None
 
 
 class Store:
@@ -149,3 +226,11 @@ def git_url(tmp_path_factory):
     daemon.terminate()
     daemon.wait()
     daemon.stderr.close()
+
+
+@pytest.fixture
+def tracking_server(tmp_path):
+    """A tracking server with an empty store; the test starts it."""
+    server = TrackingServer(tmp_path)
+    yield server
+    server.stop()

@@ -2,14 +2,14 @@
 
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import mlflow
 import pytest
-from conftest import ENVIRONMENT, ROOT, clone, store_of, type_in
+from conftest import ENVIRONMENT, ROOT, Typed, clone, store_of, type_in
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +65,34 @@ def test_one_component_from_a_git_tag(git_url, environments, tmp_path):
     assert "output.raw_data.parquet" in run.data.tags
 
 
+class TestMakingOne:
+    """Environments that others make at the same time, or that were never finished."""
+
+    COMMAND = "mlflow run . --env-manager uv -P steps=data_extraction"
+
+    def test_two_at_once_on_a_fresh_machine(self, project, tmp_path):
+        fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
+        first = Typed(project, self.COMMAND, **fresh)
+        first.until("Installing dependencies")
+        second = Typed(project, self.COMMAND, **fresh)
+        assert second.end() == 0, second.text
+        assert first.end() == 0, first.text
+        assert "waiting" in second.text
+        assert len(list(tmp_path.glob("mlflow-*/complete"))) == 2
+
+    # The first is main.py's environment, made by `mlflow run`, the second the component's.
+    @pytest.mark.parametrize("moment", ["Installing dependencies", "1/1 data_extraction"])
+    def test_one_whose_creation_was_killed(self, project, tmp_path, moment):
+        fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
+        first = Typed(project, self.COMMAND, **fresh)
+        first.until(moment)
+        first.until("Resolved")  # from here on there is an environment, with little in it
+        first.signal(signal.SIGKILL, "all")
+        first.end()
+        second = Typed(project, self.COMMAND, **fresh)
+        assert second.end() == 0, second.text
+
+
 def test_conda(project, tmp_path):
     """With conda no option is needed; a double stands in for conda's channels."""
     conda = tmp_path / "conda/bin/conda"
@@ -90,37 +118,18 @@ def test_without_conda_the_cure_is_one_option(project):
     assert "--env-manager" in (ROOT / "README.md").read_text()
 
 
-def test_a_tracking_server(project, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        while "startup complete" not in server.stderr.readline():
-            assert server.poll() is None
-        url = f"http://127.0.0.1:{port}"
-        ran = type_in(
-            project,
-            "mlflow run . --env-manager local -P steps=data_extraction,basic_cleaning",
-            MLFLOW_TRACKING_URI=url,
-        )
-        assert ran.returncode == 0, ran.stdout
-        assert f"See the runs: {url}" in ran.stdout
-        client = mlflow.MlflowClient(url)
-        experiment = client.get_experiment_by_name("development")
-        runs = client.search_runs([experiment.experiment_id])
-        assert [run.info.run_name for run in runs] == [
-            "basic_cleaning",
-            "data_extraction",
-            "development",
-        ]
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait()
-        server.stderr.close()
+def test_a_tracking_server(project, tracking_server):
+    tracking_server.start()
+    url = tracking_server.url
+    command = "mlflow run . --env-manager local -P steps=data_extraction,basic_cleaning"
+    ran = type_in(project, command, MLFLOW_TRACKING_URI=url)
+    assert ran.returncode == 0, ran.stdout
+    assert f"See the runs: {url}" in ran.stdout
+    client = mlflow.MlflowClient(url)
+    experiment = client.get_experiment_by_name("development")
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.info.run_name for run in runs] == [
+        "basic_cleaning",
+        "data_extraction",
+        "development",
+    ]

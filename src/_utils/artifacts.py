@@ -187,7 +187,10 @@ def find_artifact(name: str, version: str, experiment_id: str | None = None) -> 
             "makes it first, or all of them with steps=all."
         )
     known = client.search_runs(
-        everywhere, f"tags.`output.{name}` != ''", order_by=["attributes.end_time DESC"]
+        everywhere,
+        f"tags.`output.{name}` != ''",
+        order_by=["attributes.end_time DESC"],
+        max_results=50,
     )
     versions = dict.fromkeys(run.data.tags[f"output.{name}"] for run in known)
     listed = ", ".join(list(versions)[:5]) or "none"

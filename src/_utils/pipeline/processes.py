@@ -13,7 +13,12 @@ from typing import NoReturn
 
 import psutil
 from mlflow import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_PROJECT_ENTRY_POINT,
+    MLFLOW_RUN_NOTE,
+)
 
 PROCESS = "process"  # tag: the process that a run lives and dies with
 GRACE = 2  # seconds a process has to end by itself
@@ -114,33 +119,55 @@ def process_tag(process: psutil.Process | None = None) -> str:
     return json.dumps({"host": platform.node(), "pid": process.pid, "started": started})
 
 
-def close_dead_runs() -> int:
+def close_dead_runs(is_local: bool) -> int:
     """Close the runs that were left RUNNING by a process of this machine that was killed.
 
     Their components, should any still be at work, are ended: nobody waits for them.
+
+    Args:
+        is_local: Whether all runs of the store are of this machine.
 
     Returns:
         How many runs were closed.
     """
     client = MlflowClient()
     everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
-    running = "attributes.status = 'RUNNING'"
-    dead = [
+    running = client.search_runs(everywhere, "attributes.status = 'RUNNING'")
+    dead = {
         run.info.run_id
-        for run in client.search_runs(everywhere, f"{running} and tags.{PROCESS} != ''")
-        if _is_dead(json.loads(run.data.tags[PROCESS]))
-    ]
-    for run_id in [*dead]:
-        children = client.search_runs(
-            everywhere, f"{running} and tags.`{MLFLOW_PARENT_RUN_ID}` = '{run_id}'"
-        )
-        dead += [child.info.run_id for child in children if PROCESS not in child.data.tags]
+        for run in running
+        if PROCESS in run.data.tags and _is_dead(json.loads(run.data.tags[PROCESS]))
+    }
+    if is_local and not _is_launching():  # those that were killed before main.py could tag them
+        dead |= {run.info.run_id for run in running if _is_unclaimed(run)}
+    dead |= {run.info.run_id for run in running if run.data.tags.get(MLFLOW_PARENT_RUN_ID) in dead}
     if dead:
         end_processes(dead)
     for run_id in dead:
         client.set_tag(run_id, MLFLOW_RUN_NOTE, "Its process was killed; closed by the next run.")
         client.set_terminated(run_id, "KILLED")
     return len(dead)
+
+
+def _is_unclaimed(run: Run) -> bool:
+    """Tell whether `mlflow run` made it, and main.py never had it."""
+    tags = run.data.tags
+    return (
+        MLFLOW_PROJECT_ENTRY_POINT in tags
+        and not {PROCESS, MLFLOW_PARENT_RUN_ID} & tags.keys()
+        and run.info.run_id != _environment_of(psutil.Process()).get("MLFLOW_RUN_ID")
+    )
+
+
+def _is_launching() -> bool:
+    """Tell whether there is any `mlflow run` beside the one that this process works for."""
+    own = {process.pid for process in psutil.Process().parents()}
+    commands = [
+        process.info["cmdline"] or []
+        for process in psutil.process_iter(["cmdline"])
+        if process.pid not in own
+    ]
+    return any("run" in words and "mlflow" in " ".join(words[:2]) for words in commands)
 
 
 def _is_dead(tag: dict) -> bool:

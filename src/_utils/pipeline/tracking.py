@@ -82,10 +82,10 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     was chosen with --experiment-name is taken as it is.
     """
     with faults_told():
-        serve_tracking_store()
+        is_local = serve_tracking_store().startswith("sqlite")
+        if closed := close_dead_runs(is_local):
+            console.print(f"Closed {closed} runs whose process was killed.", style="dim")
     client = MlflowClient()
-    if closed := close_dead_runs():
-        console.print(f"Closed {closed} runs whose process was killed.", style="dim")
     os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
     launched_by, launched_id = launcher(), os.environ.pop("MLFLOW_RUN_ID", None)
     launched = client.get_run(launched_id) if launched_id else None
