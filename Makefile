@@ -15,8 +15,8 @@ run: .venv/ready ## Run the whole pipeline
 ui: .venv/ready ## Look at the runs in the browser
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
-test: .venv/ready ## Run all tests
-	$(BIN)/python -m pytest
+test: .venv/ready ## Run all tests, two files at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-fast: .venv/ready ## Run the tests that take less than a minute together
 	$(BIN)/python -m pytest -m "not slow"

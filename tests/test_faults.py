@@ -4,11 +4,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from random import Random
 
+import mlflow
+import pandas as pd
+import psutil
 import pytest
 from conftest import Typed, clone, store_of
 
+from _utils.artifacts import digest_of, outputs_of
 from _utils.pipeline.processes import is_alive
 
 pytestmark = pytest.mark.slow
@@ -239,3 +244,59 @@ class TestDisk:
         assert typed.end() == 1
         assert "Read-only file system" in typed.text and "Make it writable" in typed.text
         assert "Traceback" not in typed.text
+
+
+def test_killed_at_30_random_moments_it_ends_with_the_same_artifacts(project, tmp_path):
+    folder, random, killed = clone(tmp_path / "clone"), Random(30), []
+    for number in range(30):
+        # Other values leave work to do: what was finished before is reused.
+        limit = f"cleaning.max_comb_mpg={random.choice([70, 70, 68, 66])}"
+        typed = Typed(folder, f"python main.py {limit}" if number % 5 else MLFLOW_RUN)
+        time.sleep(random.uniform(0.5, 7))
+        whom = random.choice(["all", "main.py", "_artifact="])  # the last is a component
+        try:
+            typed.signal(signal.SIGKILL, whom)
+        except (IndexError, psutil.NoSuchProcess):  # there is none at this moment
+            whom = "all"
+            typed.signal(signal.SIGKILL, whom)
+        killed.append(whom)
+        if whom == "_artifact=":
+            typed.end()  # the pipeline tells of the failure, and ends
+        else:
+            typed.signal(signal.SIGKILL, "first")
+            typed.process.wait()
+            typed.process.stdout.close()
+    assert {*killed} == {"all", "main.py", "_artifact="}
+    last = Typed(folder, "python main.py")
+    assert last.end() == 0, last.text
+
+    disturbed, undisturbed = store_of(folder), store_of(project)
+    assert not disturbed.runs(filter_string="attributes.status = 'RUNNING'")
+    published = [each for run in disturbed.runs() for each in finished_outputs(run)]
+    assert published
+    for artifact in published:
+        assert digest_of(local(artifact)) == artifact.digest
+    whole = [artifacts_by_name(store) for store in (disturbed, undisturbed)]
+    models = [mlflow.sklearn.load_model(str(local(each.pop("random_forest")))) for each in whole]
+    versions = [{name: each.version for name, each in found.items()} for found in whole]
+    assert versions[0] == versions[1] and len(versions[0]) == 4
+    cars = pd.read_parquet(local(whole[0]["test_data.parquet"]))
+    one, other = (model.predict(cars) for model in models)
+    assert (one == other).all()
+
+
+def finished_outputs(run):
+    return outputs_of(run) if run.info.status == "FINISHED" else []
+
+
+def artifacts_by_name(store):
+    """What the first pipeline with all components made, the newest first."""
+    for pipeline in store.runs(filter_string="attributes.status = 'FINISHED'"):
+        children = store.children(pipeline)
+        if len(children) == 7:
+            return {each.name: each for run in children for each in outputs_of(run)}
+    raise AssertionError("no pipeline ran to the end")
+
+
+def local(artifact):
+    return Path(artifact.uri.removeprefix("file://"))

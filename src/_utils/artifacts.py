@@ -16,6 +16,7 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, FileInfo, Run
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from _utils.errors import UserError
@@ -147,12 +148,17 @@ def use_artifact(reference: str) -> Path:
     client, run_id = MlflowClient(), current_run_id()
     experiment_id = client.get_run(run_id).info.experiment_id if version == LATEST else None
     artifact = find_artifact(name, version, experiment_id)
-    path = Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact.uri))
+    again = "Make it again: run the component that does with main.rerun=[<component>]."
+    try:
+        path = Path(mlflow.artifacts.download_artifacts(artifact_uri=artifact.uri))
+    except (MlflowException, FileNotFoundError) as error:
+        if is_present(artifact):
+            raise
+        raise UserError(f"'{artifact.reference}' is gone from {artifact.uri}. {again}") from error
     if (found := digest_of(path)) != artifact.digest:
         raise UserError(
             f"Artifact '{artifact.reference}' was changed after it was published: expected SHA-256 "
-            f"{artifact.digest}, found {found} at {path}. Make it again: run the component that "
-            "does with main.rerun=[<component>]."
+            f"{artifact.digest}, found {found} at {path}. {again}"
         )
     source = json.dumps({"uri": artifact.uri})
     dataset = Dataset(name, artifact.version, source_type="local", source=source)
