@@ -25,8 +25,9 @@ lint: .venv/ready ## Check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-benchmark: .venv/ready ## Measure what the template costs beside a plain MLflow driver
+benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/reuse.py
 
 .venv/ready: environment.yml
 	$(PYTHON) -m venv --clear .venv

@@ -178,9 +178,8 @@ def find_artifact(name: str, version: str, experiment_id: str | None = None) -> 
     """
     client = MlflowClient()
     wanted = "!= ''" if version == LATEST else f"= '{version}'"
-    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(
-        [experiment_id] if experiment_id else everywhere,
+        [experiment_id] if experiment_id else all_experiments(),
         f"tags.`output.{name}` {wanted} and attributes.status = 'FINISHED'",
         order_by=["attributes.end_time DESC"],
         max_results=1,
@@ -193,7 +192,7 @@ def find_artifact(name: str, version: str, experiment_id: str | None = None) -> 
             "makes it first, or all of them with steps=all."
         )
     known = client.search_runs(
-        everywhere,
+        all_experiments(),
         f"tags.`output.{name}` != ''",
         order_by=["attributes.end_time DESC"],
         max_results=50,
@@ -201,6 +200,11 @@ def find_artifact(name: str, version: str, experiment_id: str | None = None) -> 
     versions = dict.fromkeys(run.data.tags[f"output.{name}"] for run in known)
     listed = ", ".join(list(versions)[:5]) or "none"
     raise UserError(f"Artifact '{name}:{version}' was never published. Versions of it: {listed}.")
+
+
+def all_experiments() -> list[str]:
+    """The ids of the store's experiments."""
+    return [experiment.experiment_id for experiment in MlflowClient().search_experiments()]
 
 
 def outputs_of(run: Run) -> list[Artifact]:

@@ -48,6 +48,7 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
         print(explain(error), file=sys.stderr)
         with suppress(Exception):  # what is wrong is told already
             mlflow.log_text(traceback.format_exc(), "traceback.txt")
+        with suppress(Exception):
             mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
     _scratch.cleanup()
     sys.stdout.flush()

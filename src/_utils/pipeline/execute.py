@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -91,7 +92,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
             )
         while (exit_code := started.command_proc.poll()) is None:
             time.sleep(0.02)  # wait() would go on for a while after Ctrl-C
-    except (MlflowException, ShellCommandException) as error:
+    except (MlflowException, ShellCommandException, subprocess.CalledProcessError) as error:
         fault = error
         console.print(str(fault), style="red", markup=False, highlight=False)
     except KeyboardInterrupt:

@@ -20,6 +20,8 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
 )
 
+from _utils.artifacts import all_experiments
+
 PROCESS = "process"  # tag: the process that a run lives and dies with
 GRACE = 2  # seconds a process has to end by itself
 
@@ -131,8 +133,7 @@ def close_dead_runs(is_local: bool) -> int:
         How many runs were closed.
     """
     client = MlflowClient()
-    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
-    running = client.search_runs(everywhere, "attributes.status = 'RUNNING'")
+    running = client.search_runs(all_experiments(), "attributes.status = 'RUNNING'")
     dead = {
         run.info.run_id
         for run in running

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,14 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 
-from _utils.artifacts import digest_of, is_present, outputs_of
+from _utils.artifacts import all_experiments, digest_of, is_present, outputs_of
 from _utils.pipeline.imports import files_of
 from _utils.pipeline.plan import Component
 
 CACHE_KEY = "cache_key"
 CACHE_KEY_FILE = "cache_key.json"
 REUSED_FROM = "reused_from"
+LARGEST_BATCH = 100  # parameters that MLflow takes at once
 COPIED_TAGS = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, "job_type")
 
 
@@ -79,17 +79,12 @@ def digest_of_key(key: dict[str, Any]) -> str:
 def find_run(key: dict[str, Any]) -> Run | None:
     """The newest finished run with this cache key whose artifacts are all still there."""
     runs = MlflowClient().search_runs(
-        _experiments(),
+        all_experiments(),
         f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED'",
         order_by=["attributes.end_time DESC"],
         max_results=10,
     )
     return next((run for run in runs if all(map(is_present, outputs_of(run)))), None)
-
-
-@cache
-def _experiments() -> list[str]:
-    return [experiment.experiment_id for experiment in MlflowClient().search_experiments()]
 
 
 def explain(component: Component, key: dict[str, Any], experiment_id: str) -> list[str]:
@@ -167,10 +162,11 @@ def record_reuse(component: Component, source: Run, pipeline: Run) -> str:
         MLFLOW_RUN_NOTE: f"Reused: [the run it comes from]({page}) has the figures and the log.",
     }
     run = client.create_run(pipeline.info.experiment_id, tags=tags, run_name=component.name)
-    client.log_batch(
-        run.info.run_id,
-        [Metric(key, value, run.info.start_time, 0) for key, value in source.data.metrics.items()],
-        [Param(key, value) for key, value in source.data.params.items()],
-    )
+    started = run.info.start_time
+    metrics = [Metric(key, value, started, 0) for key, value in source.data.metrics.items()]
+    params = [Param(key, value) for key, value in source.data.params.items()]
+    client.log_batch(run.info.run_id, metrics, params[:LARGEST_BATCH])
+    for first in range(LARGEST_BATCH, len(params), LARGEST_BATCH):
+        client.log_batch(run.info.run_id, params=params[first : first + LARGEST_BATCH])
     client.set_terminated(run.info.run_id)
     return run.info.run_id

@@ -58,6 +58,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         console.print(f"\n{explain(error)}", style="red", markup=False, highlight=False)
         with suppress(Exception):  # what is wrong is told already
             mlflow.log_text(traceback.format_exc(), "traceback.txt")
+        with suppress(Exception):
             mlflow.end_run("FAILED")
     if not sweep:
         print_ui_hint(serve_tracking_store())
@@ -144,12 +145,11 @@ def serve_tracking_store() -> str:
     from werkzeug.serving import make_server
 
     url = make_url(uri)
-    folder = Path.cwd()
+    folder, lock = Path.cwd(), nullcontext()
     if url.drivername.startswith("sqlite"):
         database = Path(url.database).absolute()
         folder, uri = database.parent, f"sqlite:///{database.as_posix()}"
-    # Two processes that make the same SQLite file at once would fail.
-    lock = FileLock(f"{database}.lock") if url.drivername.startswith("sqlite") else nullcontext()
+        lock = FileLock(f"{database}.lock")  # two that make the same file at once would fail
     with lock:
         handlers.initialize_backend_stores(uri, uri, (folder / "mlruns").as_uri())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
