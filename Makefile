@@ -16,7 +16,7 @@ ui: .venv/ready ## Look at the runs in the browser
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 test: .venv/ready ## Run all tests, two files at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/ready ## Run the tests that take less than a minute together
 	$(BIN)/python -m pytest -m "not slow"

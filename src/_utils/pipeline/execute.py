@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -13,6 +14,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
+from rich.markup import escape
 
 from _utils.artifacts import outputs_of
 from _utils.errors import UserError
@@ -38,7 +40,8 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
         decision = decide(component, pipeline.info.experiment_id)
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
         if decision.reasons:
-            console.print(f"{title} [dim]({', '.join(decision.reasons[:3])})[/]", highlight=False)
+            why = escape(", ".join(decision.reasons[:3]))
+            console.print(f"{title} [dim]({why})[/]", highlight=False)
             result = run_component(component, pipeline, env_manager)
         else:
             result = reuse_component(component, decision.run, pipeline)
@@ -79,7 +82,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         UserError: MLflow could not even make a run for it.
     """
     log, start = Log(), time.time()
-    exit_code, fault = None, None
+    started = exit_code = fault = None
     try:
         with log.capture():
             started = mlflow.run(
@@ -97,9 +100,10 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         console.print(str(fault), style="red", markup=False, highlight=False)
     except KeyboardInterrupt:
         log.shown = False  # what processes say when they are ended is of no use
-        end_processes(runs := [run.info.run_id for run in _runs_since(start, pipeline)])
-        for run_id in runs:
-            _end_run(run_id, "KILLED", component, log)
+        end_processes([started.run_id] if started else [])
+        with suppress(Exception):  # the next pipeline closes what cannot be closed now
+            for run in _runs_since(start, pipeline):
+                _end_run(run.info.run_id, "KILLED", component, log)
         raise
     runs = _runs_since(start, pipeline)
     if not runs:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 # What running a component or editing it may leave in its folder; hidden files count as such too.
 LEFTOVERS = {"__pycache__", "mlruns", "mlflow.db"}
+LARGEST_SOURCE = 1_000_000  # bytes; what is larger is data
 # How MLproject files and shell scripts name a module: python ../_utils/shell.py
 PATH_TO_MODULE = re.compile(r"_utils/([\w/]+)\.py")
 
@@ -19,8 +20,11 @@ def files_of(folder: Path) -> list[Path]:
     Modules count that are imported, directly or by others, anywhere in a file, and those that a
     command runs by their path.
     """
-    own = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _is_left(path)]
-    own = [path for path in own if not any(map(_is_left, path.relative_to(folder).parents))]
+    own = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(map(_is_left, path.relative_to(folder).parts))
+    ]
     found: dict[Path, None] = {}
     waiting = [module for path in own for module in _modules_used_by(path, folder.parent)]
     while waiting:
@@ -31,14 +35,14 @@ def files_of(folder: Path) -> list[Path]:
     return [*own, *sorted(found)]
 
 
-def _is_left(path: Path) -> bool:
-    return path.name in LEFTOVERS or (path.name.startswith(".") and path.name != ".")
+def _is_left(name: str) -> bool:
+    return name in LEFTOVERS or name.startswith(".")
 
 
 @cache
 def _modules_used_by(path: Path, src: Path) -> list[Path]:
     """The modules of `_utils` that one file uses itself, with the packages they are in."""
-    if path.suffix not in (".py", ".ipynb", ".sh", "") and path.name != "MLproject":
+    if path.stat().st_size > LARGEST_SOURCE:
         return []
     try:
         text = path.read_text(encoding="utf-8")
