@@ -84,15 +84,15 @@ def test_nothing_changed(run, ran_once):
 
 
 def test_a_parameter_reruns_what_depends_on_it(run, planned):
-    options = "modeling.random_forest.n_estimators=5"
+    options = "modeling.random_forest.n_estimators=7"  # no other test has it
     plan, text = planned(options)
     # Other values may be named too: the last run may have had any.
-    assert re.search(r"parameter random_forest.n_estimators \d+ -> 5", plan["train_random_forest"])
+    assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", plan["train_random_forest"])
     assert plan["evaluation"] == "random_forest is made anew"
     assert "-> random_forest:?" in text
     ran, text = run(options)
     assert ran == ["data_extraction", "train_random_forest", "evaluation"]
-    assert re.search(r"parameter random_forest.n_estimators \d+ -> 5", text)
+    assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", text)
     assert planned(options)[0]["evaluation"].startswith("same as run")
 
 

@@ -39,7 +39,8 @@ def complete(prefix: Path, conda_file: Path) -> None:
     """
     if (prefix / MARK).exists():
         return
-    print(f"Checking the new environment {prefix.name}; if another run makes it, waiting.")
+    checking = f"Checking the new environment {prefix.name}; if another run makes it, waiting."
+    print(checking, file=sys.stderr)
     # Of these two only uv waits for another process that installs into the same environment.
     uv = ["uv", "pip", "install", "--quiet", "--python", str(prefix / PYTHON)]
     pip = [str(prefix / PYTHON), "-m", "pip", "install", "--quiet"]
@@ -78,7 +79,7 @@ def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print("Another pipeline is making an environment: waiting for it.", flush=True)
+        print("Another pipeline is making an environment: waiting for it.", file=sys.stderr)
         lock.acquire()
     try:
         prefix = _prefix_of(conda_file, env_manager, root)

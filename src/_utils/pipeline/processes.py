@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -161,14 +162,16 @@ def _is_unclaimed(run: Run) -> bool:
 
 
 def _is_launching() -> bool:
-    """Tell whether there is any `mlflow run` beside the one that this process works for."""
+    """Tell whether another `mlflow run` may work with the same store as this process."""
     own = {process.pid for process in psutil.Process().parents()}
-    commands = [
-        process.info["cmdline"] or []
-        for process in psutil.process_iter(["cmdline"])
-        if process.pid not in own
-    ]
-    return any("run" in words and "mlflow" in " ".join(words[:2]) for words in commands)
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = process.info["cmdline"] or []
+        if process.pid in own or "run" not in words or "mlflow" not in " ".join(words[:2]):
+            continue
+        uri = _environment_of(process).get("MLFLOW_TRACKING_URI", "")
+        if uri.startswith("sqlite") or process.info["cwd"] == str(Path.cwd()):
+            return True
+    return False
 
 
 def _is_dead(tag: dict) -> bool:

@@ -1,0 +1,184 @@
+"""How a pipeline ends early: signals, kill -9, and components that fail."""
+
+import signal
+import time
+from pathlib import Path
+from random import Random
+
+import mlflow
+import pandas as pd
+import psutil
+import pytest
+from conftest import Typed, clone, store_of
+
+from _utils.artifacts import digest_of, outputs_of
+from _utils.pipeline.processes import is_alive
+
+pytestmark = pytest.mark.slow
+
+MLFLOW_RUN = "mlflow run . --env-manager local"
+
+# A component that runs until it is ended, with a child that does not want to.
+STUBBORN = """
+import subprocess, sys
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=True)
+print("at work", flush=True)
+child.wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def stubborn(tmp_path_factory):
+    """A clone whose basic_cleaning hangs."""
+    folder = clone(tmp_path_factory.mktemp("stubborn"))
+    (folder / "src/basic_cleaning/run.py").write_text(STUBBORN)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "signum", "whom", "status"),
+    [
+        ("python main.py main.steps=[download,basic_cleaning]", signal.SIGINT, "all", 130),
+        ("python main.py main.steps=[download,basic_cleaning]", signal.SIGTERM, "first", 143),
+        # Its own end is MLflow's affair: at Ctrl-C it says "Aborted!".
+        (f"{MLFLOW_RUN} -P steps=download,basic_cleaning", signal.SIGINT, "all", 1),
+        (f"{MLFLOW_RUN} -P steps=download,basic_cleaning", signal.SIGTERM, "first", 143),
+    ],
+)
+def test_a_signal_ends_all_that_is_at_work(stubborn, command, signum, whom, status):
+    typed = Typed(stubborn, command)
+    typed.until("at work")
+    at_work = [each for each in typed.tree() if "time.sleep(600)" in " ".join(each.cmdline())]
+    typed.signal(signum, whom)
+    patience = time.monotonic() + 5
+    while any(map(is_alive, at_work)) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert at_work and not any(map(is_alive, at_work))
+    assert typed.end() == status, typed.text
+    assert "Traceback" not in typed.text
+    assert f"{signal.Signals(signum).name}: what was at work is ended" in typed.text
+    store = store_of(stubborn)
+    pipeline = store.pipeline()
+    assert pipeline.info.status == "KILLED"
+    cleaning = store.children(pipeline)[-1]
+    assert (cleaning.info.run_name, cleaning.info.status) == ("basic_cleaning", "KILLED")
+    assert "log.txt" in store.files(cleaning)
+
+
+class TestKilled:
+    """With kill -9, so that nothing can be tidied up; the next run does that."""
+
+    @pytest.mark.parametrize("whom", ["main.py", "all", "mlflow"])
+    def test_the_next_run_closes_what_was_left(self, stubborn, whom):
+        typed = Typed(stubborn, f"{MLFLOW_RUN} -P steps=download,basic_cleaning")
+        typed.until("at work")
+        at_work = [each for each in typed.tree() if "time.sleep(600)" in " ".join(each.cmdline())]
+        typed.signal(signal.SIGKILL, whom)
+        typed.process.wait()
+        after = Typed(stubborn, "python main.py main.steps=download")
+        assert after.end() == 0, after.text
+        assert at_work and not any(map(is_alive, at_work))
+        store = store_of(stubborn)
+        runs = [*store.runs(), *store.runs("Default")]
+        assert not [run.info.run_name for run in runs if run.info.status == "RUNNING"]
+        cleanings = store.runs(filter_string="attributes.run_name = 'basic_cleaning'")
+        assert {run.info.status for run in cleanings} == {"KILLED"}
+        typed.process.stdout.close()
+
+    def test_a_launcher_killed_before_main_py_is_closed_too(self, stubborn):
+        typed = Typed(stubborn, MLFLOW_RUN)
+        typed.until("Running command")
+        typed.signal(signal.SIGKILL, "all")
+        typed.end()
+        store = store_of(stubborn)
+        assert store.runs("Default")[0].info.status == "RUNNING"
+        after = Typed(stubborn, "python main.py main.steps=download")
+        assert after.end() == 0, after.text
+        assert "Closed 1 runs" in after.text
+        assert store.runs("Default")[0].info.status == "KILLED"
+
+    def test_a_component_that_is_killed_fails_with_its_log(self, project, tmp_path):
+        steps = "main.steps=[basic_cleaning,data_check] main.rerun=[basic_cleaning]"
+        typed = Typed(project, f"python main.py {steps}")
+        typed.until("1/2 basic_cleaning")
+        while not [each for each in typed.tree() if "run.py" in each.cmdline()]:
+            assert typed.process.poll() is None
+        typed.signal(signal.SIGKILL, "run.py")
+        assert typed.end() == 1
+        assert "'basic_cleaning' failed with exit code 137 (signal 9)" in typed.text
+        assert "data_check │ not started" in " ".join(typed.text.split())
+
+
+def test_a_failure_tells_the_last_lines_the_log_and_how_to_go_on(stubborn, tmp_path):
+    script = stubborn / "src/basic_cleaning/run.py"
+    script.write_text("for number in range(100):\n    print('line', number)\nexit(3)\n")
+    command = f"{MLFLOW_RUN} -P steps=download,basic_cleaning,data_check"
+    typed = Typed(stubborn, command)
+    assert typed.end() == 1
+    script.write_text(STUBBORN)
+    assert "Component 'basic_cleaning' failed with exit code 3. Its last lines:" in typed.text
+    assert "  | line 85\n" in typed.text and "  | line 84\n" not in typed.text
+    assert f"this continues from here: {command}\n" in typed.text
+    store = store_of(stubborn)
+    failed = store.children(store.pipeline())[-1]
+    assert store.text(failed, "log.txt", tmp_path).startswith("line 0\nline 1\n")
+    assert failed.info.artifact_uri + "/log.txt" in typed.text
+
+
+def test_killed_at_30_random_moments_it_ends_with_the_same_artifacts(project, tmp_path):
+    folder, random, killed = clone(tmp_path / "clone"), Random(30), []
+    for number in range(30):
+        # Other values leave work to do: what was finished before is reused.
+        limit = f"cleaning.max_comb_mpg={random.choice([70, 70, 68])}"
+        typed = Typed(folder, f"python main.py {limit}" if number % 5 else MLFLOW_RUN)
+        whom = random.choice(["all", "main.py", "_artifact="])  # the last is a component
+        if whom == "_artifact=" or number % 2:
+            typed.until(f"{random.choice([1, 1, 2, 3, 4, 5, 6, 7])}/7 ")
+        time.sleep(random.uniform(0, 2.5))
+        try:
+            typed.signal(signal.SIGKILL, whom)
+        except (IndexError, psutil.NoSuchProcess):  # there is none at this moment
+            whom = "all"
+            typed.signal(signal.SIGKILL, whom)
+        killed.append(whom)
+        if whom == "_artifact=":
+            typed.end()  # the pipeline tells of the failure, and ends
+        else:
+            typed.signal(signal.SIGKILL, "first")
+            typed.process.wait()
+            typed.process.stdout.close()
+    assert {*killed} == {"all", "main.py", "_artifact="}
+    last = Typed(folder, "python main.py")
+    assert last.end() == 0, last.text
+
+    disturbed, undisturbed = store_of(folder), store_of(project)
+    assert not disturbed.runs(filter_string="attributes.status = 'RUNNING'")
+    published = [each for run in disturbed.runs() for each in finished_outputs(run)]
+    assert published
+    for artifact in published:
+        assert digest_of(local(artifact)) == artifact.digest
+    whole = [artifacts_by_name(store) for store in (disturbed, undisturbed)]
+    models = [mlflow.sklearn.load_model(str(local(each.pop("random_forest")))) for each in whole]
+    versions = [{name: each.version for name, each in found.items()} for found in whole]
+    assert versions[0] == versions[1] and len(versions[0]) == 4
+    cars = pd.read_parquet(local(whole[0]["test_data.parquet"]))
+    one, other = (model.predict(cars) for model in models)
+    assert (one == other).all()
+
+
+def finished_outputs(run):
+    return outputs_of(run) if run.info.status == "FINISHED" else []
+
+
+def artifacts_by_name(store):
+    """What the first pipeline with all components made, the newest first."""
+    for pipeline in store.runs(filter_string="attributes.status = 'FINISHED'"):
+        children = store.children(pipeline)
+        if len(children) == 7:
+            return {each.name: each for run in children for each in outputs_of(run)}
+    raise AssertionError("no pipeline ran to the end")
+
+
+def local(artifact):
+    return Path(artifact.uri.removeprefix("file://"))
