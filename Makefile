@@ -32,7 +32,7 @@ benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 .venv/ready: environment.yml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(sed -n 's/^ *- \(uv==.*\)/\1/p' environment.yml)
-	sed -n 's/^ *- \([^ ]*==.*\)/\1/p' environment.yml > .venv/requirements.txt
+	sed -n 's/^ *- \([^ ]*[=>]=.*\)/\1/p' environment.yml > .venv/requirements.txt
 # uv takes a third of pip's time, but knows nothing of an index set in pip.conf
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r .venv/requirements.txt \
 	|| $(BIN)/python -m pip install --quiet -r .venv/requirements.txt

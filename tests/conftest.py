@@ -1,9 +1,8 @@
 """What tests of the whole share: a clean clone, commands typed in it, and its tracking store."""
 
+import contextlib
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,9 @@ from pathlib import Path
 import mlflow
 import psutil
 import pytest
+from doubles.wandb_server import WandbServer
 from mlflow import MlflowClient
+from servers import S3, PostgreSQL, TrackingServer, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -99,42 +100,16 @@ class Typed:
         elif whom == "first":
             self.process.send_signal(signum)
         else:
-            found = [each for each in self.tree() if whom in " ".join(each.cmdline())]
-            found[0].send_signal(signum)
+            self.at_work(whom)[0].send_signal(signum)
 
-    def tree(self) -> list[psutil.Process]:
-        first = psutil.Process(self.process.pid)
-        return [first, *first.children(recursive=True)]
-
-
-class TrackingServer:
-    """A real `mlflow server` that can be stopped and started again."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process = None
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"],
-            cwd=self.folder,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        while "startup complete" not in self.process.stderr.readline():
-            assert self.process.poll() is None
-
-    def stop(self) -> None:
-        if self.process:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait()
-            self.process.stderr.close()
-            self.process = None
+    def at_work(self, told: str) -> list[psutil.Process]:
+        """Those of its processes whose command line holds this text."""
+        first, found = psutil.Process(self.process.pid), []
+        for each in [first, *first.children(recursive=True)]:
+            # A process may end while it is looked at
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [each] * (told in " ".join(each.cmdline()))
+        return found
 
 
 class Store:
@@ -209,9 +184,7 @@ def git_url(tmp_path_factory):
     """A git server on loopback with a clone of this repository."""
     base = tmp_path_factory.mktemp("git")
     clone(base / "repo")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["git", "daemon", "--verbose", "--export-all", "--listen=127.0.0.1"]
     daemon = subprocess.Popen(
         [*command, f"--port={port}", f"--base-path={base}", str(base)],
@@ -234,3 +207,28 @@ def tracking_server(tmp_path):
     server = TrackingServer(tmp_path)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """A server that speaks S3, with the bucket `bucket`."""
+    server = S3()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory):
+    """A PostgreSQL server with an empty database."""
+    server = PostgreSQL(tmp_path_factory.mktemp("postgresql"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def wandb_server(tmp_path_factory):
+    """A double of the Weights & Biases service, which knows all that it is asked."""
+    server = WandbServer(tmp_path_factory.mktemp("wandb"))
+    yield server
+    server.stop()
+    assert not server.unknown

@@ -11,7 +11,8 @@ import psutil
 import pytest
 from conftest import Typed, clone, store_of
 
-from _utils.artifacts import digest_of, outputs_of
+from _utils.digests import digest_of
+from _utils.index import outputs_of
 from _utils.pipeline.processes import is_alive
 
 pytestmark = pytest.mark.slow
@@ -49,7 +50,7 @@ def stubborn(tmp_path_factory):
 def test_a_signal_ends_all_that_is_at_work(stubborn, command, signum, whom, status):
     typed = Typed(stubborn, command)
     typed.until("at work")
-    at_work = [each for each in typed.tree() if "time.sleep(600)" in " ".join(each.cmdline())]
+    at_work = typed.at_work("time.sleep(600)")
     typed.signal(signum, whom)
     patience = time.monotonic() + 5
     while any(map(is_alive, at_work)) and time.monotonic() < patience:
@@ -73,7 +74,7 @@ class TestKilled:
     def test_the_next_run_closes_what_was_left(self, stubborn, whom):
         typed = Typed(stubborn, f"{MLFLOW_RUN} -P steps=download,basic_cleaning")
         typed.until("at work")
-        at_work = [each for each in typed.tree() if "time.sleep(600)" in " ".join(each.cmdline())]
+        at_work = typed.at_work("time.sleep(600)")
         typed.signal(signal.SIGKILL, whom)
         typed.process.wait()
         after = Typed(stubborn, "python main.py main.steps=download")
@@ -102,7 +103,7 @@ class TestKilled:
         steps = "main.steps=[basic_cleaning,data_check] main.rerun=[basic_cleaning]"
         typed = Typed(project, f"python main.py {steps}")
         typed.until("1/2 basic_cleaning")
-        while not [each for each in typed.tree() if "run.py" in each.cmdline()]:
+        while not typed.at_work("run.py"):
             assert typed.process.poll() is None
         typed.signal(signal.SIGKILL, "run.py")
         assert typed.end() == 1

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mlflow
 import pytest
 from conftest import ENVIRONMENT, ROOT, Typed, clone, store_of, type_in
 
@@ -116,20 +115,3 @@ def test_without_conda_the_cure_is_one_option(project):
     assert ran.returncode != 0
     assert "conda" in ran.stdout
     assert "--env-manager" in (ROOT / "README.md").read_text()
-
-
-def test_a_tracking_server(project, tracking_server):
-    tracking_server.start()
-    url = tracking_server.url
-    command = "mlflow run . --env-manager local -P steps=data_extraction,basic_cleaning"
-    ran = type_in(project, command, MLFLOW_TRACKING_URI=url)
-    assert ran.returncode == 0, ran.stdout
-    assert f"See the runs: {url}" in ran.stdout
-    client = mlflow.MlflowClient(url)
-    experiment = client.get_experiment_by_name("development")
-    runs = client.search_runs([experiment.experiment_id])
-    assert [run.info.run_name for run in runs] == [
-        "basic_cleaning",
-        "data_extraction",
-        "development",
-    ]

@@ -56,7 +56,7 @@ def test_versions_agree(conda_file):
         if not item.marker or item.marker.evaluate(at_runtime)
     }
     pinned = {f"{item.name}{item.specifier}" for item in pip}
-    assert all("==" in item for item in pinned)
+    assert all("==" in item or item.startswith("wandb<") for item in pinned)
     assert pinned <= of_all
 
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 import mlflow
 
 from _utils.errors import UserError, explain
+from _utils.stores import component_run
 
 _scratch = tempfile.TemporaryDirectory(prefix="component-")
 
@@ -36,12 +37,16 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
     except UserError as error:
         fault = error
     exit_code = 1
+    # So that what is downloaded, here or by a notebook's kernel, is gone at the end
+    os.environ |= dict.fromkeys(["TMPDIR", "TEMP", "TMP"], _scratch.name)
+    tempfile.tempdir = _scratch.name
     try:
-        mlflow.start_run()
+        run_id = mlflow.start_run().info.run_id
         mlflow.log_text(installed_packages(), "requirements.txt")
         if fault:
             raise fault
-        go(args)
+        with component_run(run_id):
+            go(args)
         mlflow.end_run("FINISHED")
         exit_code = 0
     except BaseException as error:  # sys.exit() too: MLflow would take it for a good end

@@ -7,8 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
 
 from _utils.errors import UserError
 from _utils.fetch import ROOT, fetch
@@ -59,21 +57,12 @@ def server():
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def bucket():
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        environment.setenv("NO_PROXY", host)
-        S3FileSystem.clear_instance_cache()
-        S3FileSystem().mkdir("bucket")
-        S3FileSystem().pipe("bucket/year/cars.csv", CSV)
-        yield "s3://bucket"
-        S3FileSystem.clear_instance_cache()
+@pytest.fixture
+def bucket(s3, monkeypatch):
+    for name, value in s3.variables.items():
+        monkeypatch.setenv(name, value)
+    s3.files.pipe("bucket/year/cars.csv", CSV)
+    return "s3://bucket"
     server.stop()
 
 

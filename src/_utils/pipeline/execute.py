@@ -16,15 +16,16 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
 from rich.markup import escape
 
-from _utils.artifacts import outputs_of
 from _utils.errors import UserError
+from _utils.index import outputs_of
 from _utils.pipeline import backend  # noqa: F401, MLflow uses it from here on
 from _utils.pipeline.log import Log
-from _utils.pipeline.plan import Component
+from _utils.pipeline.plan import Component, as_latest
 from _utils.pipeline.processes import end_processes, typed_command
 from _utils.pipeline.report import Result, console
 from _utils.pipeline.reuse import decide, make_reusable, record_reuse
 from _utils.pipeline.tracking import env_manager_of
+from _utils.stores import component_run
 
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
@@ -56,7 +57,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
         made_now = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
         arrow = f" -> {made_now}" if made_now else ""
         console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
-        made.update(result.outputs)
+        made |= dict(zip(as_latest(result.outputs), result.outputs.values(), strict=True))
     return results
 
 
@@ -138,6 +139,8 @@ def _end_run(run_id: str, status: str, component: Component, log: Log) -> Run:
         client.set_terminated(run_id, status)
         client.update_run(run_id, name=component.name)
     log.publish(run_id)
+    with component_run(run_id):  # for a component that did not do so itself, being no Python
+        pass
     return client.get_run(run_id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,16 @@ from mlflow.projects.utils import load_project
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from _utils.artifacts import NAME
+from _utils.index import NAME
 from _utils.pipeline.options import keys_of
+from _utils.stores import STORES, chosen_store
 
 if TYPE_CHECKING:
     from _utils.pipeline.plan import Component
 
 MAIN_KEYS = {
     *("project_name", "experiment_name", "execute_steps", "steps", "aliases"),
-    *("reuse", "rerun", "plan"),
+    *("reuse", "rerun", "plan", "artifact_store", "storage_url"),
 }
 COMPONENT_KEYS = {"parameters", "cache"}
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit
@@ -58,10 +60,19 @@ def in_project(component: Component) -> Iterator[str]:
         yield f"src/{name} has no MLproject file: copy one from another component and adapt it."
         return
     try:
-        declared = load_project(str(folder)).get_entry_point("main").parameters
+        project = load_project(str(folder))
+        declared = project.get_entry_point("main").parameters
     except (MlflowException, yaml.YAMLError, AttributeError) as error:
         yield f"src/{name}/MLproject cannot be read: {' '.join(str(error).split())}"
         return
+    package = STORES[chosen_store()].PACKAGE
+    if package and project.env_config_path:
+        listed = Path(project.env_config_path).read_text(encoding="utf-8")
+        if not re.search(rf"- {package}\b", listed):
+            yield (
+                f"src/{name}/conda.yml lacks {package}, which main.artifact_store="
+                f"{chosen_store()} needs: add it, as the other components have it."
+            )
     given = component.parameters
     for key in given.keys() - declared.keys():
         yield (

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from _utils.artifacts import LATEST, find_artifact, parse_reference
 from _utils.errors import UserError
+from _utils.index import LATEST, find_artifact, parse_reference
 from _utils.pipeline import faults as find
+from _utils.stores import choose_store
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Component:
         }
 
     def pinned(self, versions: dict[str, str]) -> "Component":
-        """The same with `name:latest` as `name:<version>`, for the names whose version is given."""
-        pins = {}
-        for key, reference in self.inputs.items():
-            name, version = parse_reference(reference)
-            if version == LATEST and name in versions:
-                pins[key] = f"{name}:{versions[name]}"
+        """The same with `name:<version>` for each reference whose version is given."""
+        pins = {
+            key: f"{parse_reference(reference)[0]}:{versions[reference]}"
+            for key, reference in self.inputs.items()
+            if reference in versions
+        }
         return replace(self, parameters=self.parameters | pins)
 
 
@@ -55,7 +57,8 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     """Decide what runs, in the order of `main.execute_steps`.
 
     Inputs that the pipeline does not make itself are pinned here, so that they stay the same
-    throughout, whatever other pipelines publish in the meantime.
+    throughout, whatever other pipelines publish in the meantime; and the store is chosen that its
+    own artifacts go to.
 
     Args:
         config: The whole config.
@@ -68,6 +71,7 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     """
     configured = list(config.components)
     names, faults = select_steps(config.main, configured)
+    faults += choose_store(config.main)
     rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
     faults += [*unknown, *find.unknown_keys(config), *find.unresolvable(config)]
     components = []
@@ -103,18 +107,22 @@ def pin_inputs_from_outside(
     made_earlier: set[str] = set()
     for component in components:
         for key, reference in component.inputs.items():
+            if reference in made_earlier | published.keys():
+                continue
             try:
                 name, version = parse_reference(reference)
-                if version != LATEST:
-                    find_artifact(name, version)
-                elif name not in made_earlier | published.keys():
-                    published[name] = find_artifact(name, LATEST, experiment_id).version
+                published[reference] = find_artifact(name, version, experiment_id).version
             except UserError as error:
                 faults.append(f"components.{component.name}.parameters.{key}: {error}")
-        outside = {name: published[name] for name in published.keys() - made_earlier}
+        outside = {key: published[key] for key in published.keys() - made_earlier}
         pinned.append(component.pinned(outside))
-        made_earlier.update(component.outputs.values())
+        made_earlier.update(as_latest(component.outputs.values()))
     return pinned, faults
+
+
+def as_latest(names: Iterable[str]) -> list[str]:
+    """References to the newest version of these artifacts."""
+    return [f"{name}:{LATEST}" for name in names]
 
 
 def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], list[str]]:

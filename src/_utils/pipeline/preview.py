@@ -8,10 +8,10 @@ from omegaconf import DictConfig
 from rich.markup import escape
 from sqlalchemy.engine import make_url
 
-from _utils.artifacts import LATEST
 from _utils.errors import UserError
+from _utils.index import LATEST
 from _utils.pipeline.graph import as_mermaid, as_svg
-from _utils.pipeline.plan import Component, make_plan
+from _utils.pipeline.plan import Component, as_latest, make_plan
 from _utils.pipeline.report import console
 from _utils.pipeline.reuse import decide
 from _utils.pipeline.tracking import faults_told, serve_tracking_store
@@ -55,7 +55,7 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
         else:
             decision = decide(component, experiment_id)
             reasons, versions = decision.reasons, decision.versions
-        made |= versions
+        made |= dict(zip(as_latest(versions), versions.values(), strict=True))
         expected |= versions if reasons else {}
         action = "[yellow]run  [/]" if reasons else "[green]reuse[/]"
         why = "; ".join(reasons) or f"same as run {decision.run.info.run_id}"

@@ -21,7 +21,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
 )
 
-from _utils.artifacts import all_experiments
+from _utils.index import all_experiments
 
 PROCESS = "process"  # tag: the process that a run lives and dies with
 GRACE = 2  # seconds a process has to end by itself

@@ -24,9 +24,12 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_USER,
 )
 
-from _utils.artifacts import all_experiments, digest_of, is_present, outputs_of
+from _utils.artifacts import is_present
+from _utils.digests import digest_of
+from _utils.index import all_experiments, outputs_of
 from _utils.pipeline.imports import files_of
 from _utils.pipeline.plan import Component
+from _utils.stores import chosen_place
 
 CACHE_KEY = "cache_key"
 CACHE_KEY_FILE = "cache_key.json"
@@ -68,7 +71,8 @@ def cache_key(component: Component) -> dict[str, Any]:
     if project.env_config_path:  # usually one of them already
         files.append(Path(project.env_config_path))
     digests = {Path(os.path.relpath(path, root)).as_posix(): digest_of(path)[:12] for path in files}
-    return {"entry_point": "main", "files": digests, "parameters": component.parameters}
+    parameters = component.parameters | {"main.artifact_store": chosen_place()}
+    return {"entry_point": "main", "files": digests, "parameters": parameters}
 
 
 def digest_of_key(key: dict[str, Any]) -> str:

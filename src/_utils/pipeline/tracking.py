@@ -157,5 +157,6 @@ def serve_tracking_store() -> str:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for variable in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
         os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1"]))
+    os.environ.setdefault("MLFLOW_UI", "http://127.0.0.1:5000")  # of `mlflow ui`, once this ends
     mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}")
     return uri

@@ -1,11 +1,13 @@
 """The plan of the repository's own config, with one thing changed at a time."""
 
+import os
+
 import mlflow
 import pytest
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
 
-from _utils.artifacts import log_artifact
+from _utils.artifacts import log_artifact, set_alias
 from _utils.errors import UserError
 from _utils.pipeline.plan import as_text, make_plan
 
@@ -17,7 +19,9 @@ def experiment_id(scratch_store):
 
 
 @pytest.fixture
-def plan(experiment_id):
+def plan(experiment_id, monkeypatch):
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # where a plan tells of the store
+
     def plan(*overrides, experiment_id=experiment_id):
         with initialize_config_dir(str(ROOT), version_base="1.3"):
             return make_plan(compose("config", list(overrides)), ROOT, experiment_id)
@@ -68,7 +72,8 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
             "parameter 'max_comb_mpg' of src/basic_cleaning/MLproject has no value",
         ),
         (["main.steps=basic_cleaning"], "'raw_data.parquet:latest' was never published"),
-        (["components.eda.parameters.input_artifact=x:1"], "'x:1' names no artifact"),
+        (["components.eda.parameters.input_artifact=x:1"], "'x:1' was never published"),
+        (["components.eda.parameters.input_artifact=x:/"], "'x:/' names no artifact"),
         (
             ["components.basic_cleaning.parameters.output_artifact=a/b"],
             "'a/b' cannot be an artifact's name",
@@ -120,8 +125,35 @@ def test_latest_is_what_this_pipeline_made_before_what_others_published(
     assert from_outside.inputs == later.inputs == {"input_artifact": first}
     own = plan("main.steps='data_extraction,eda'", experiment_id=experiment_id)[1]
     assert own.inputs == {"input_artifact": "raw_data.parquet:latest"}
-    made = {"raw_data.parquet": "0123456789ab"}
+    made = {"raw_data.parquet:latest": "0123456789ab"}
     assert own.pinned(made).inputs == {"input_artifact": "raw_data.parquet:0123456789ab"}
+
+
+def test_an_alias_is_pinned_to_the_version_that_has_it(plan, scratch_store, tmp_path):
+    experiment_id = mlflow.create_experiment("alias")
+    (tmp_path / "aliased.parquet").write_text("aliased")
+    with mlflow.start_run(experiment_id=experiment_id):
+        artifact = log_artifact(tmp_path / "aliased.parquet", type="raw_data")
+    set_alias(artifact.reference, "baseline")
+    override = "components.eda.parameters.input_artifact=aliased.parquet:baseline"
+    (eda,) = plan("main.steps=eda", override, experiment_id=experiment_id)
+    assert eda.inputs == {"input_artifact": artifact.reference}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (
+            "main.artifact_store=mlfow",
+            "'mlfow' is no store: allowed are mlflow, wandb",
+        ),
+        ("main.artifact_store=reference", "say where, with main.storage_url="),
+    ],
+)
+def test_a_store_that_cannot_work(plan, overrides, told):
+    with pytest.raises(UserError) as refused:
+        plan(overrides, "split.seed=???")
+    assert told in str(refused.value) and "split.seed" in str(refused.value)
 
 
 def test_what_has_to_run_says_why(plan):

@@ -17,13 +17,14 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from mlflow import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from _utils.artifacts import find_artifact, log_artifact, use_artifact
+from _utils.artifacts import log_artifact, use_artifact
 from _utils.errors import UserError
+from _utils.index import find_artifact
 from _utils.pipeline import imports, plan, reuse
 
 UNUSED, USED, SCRIPT = "_utils/unused.py", "_utils/used.py", "component/run.py"
 EDITABLE = {  # in the order in which a plan tells of changes; the first ones are there at the start
-    UNUSED: [f"value = {number}\n" for number in range(6)],
+    UNUSED: ["value = 1\n", "value = 2\n"],
     USED: ["value = 1\n", "value = 2\n"],
     "component/MLproject": ["conda_env: conda.yml\nentry_points: {main: {command: python run.py}}"],
     "component/conda.yml": ["dependencies: [pip]\n", "dependencies: []\n"],
@@ -32,12 +33,10 @@ EDITABLE = {  # in the order in which a plan tells of changes; the first ones ar
     " x_artifact ": ["x", "x", "y", "z"],  # the input; y and z are what the component makes
 }
 EDITS = st.sampled_from([(part, value) for part, values in EDITABLE.items() for value in values])
-PLACES = st.sampled_from([0, 1])  # two experiments
-AGES = st.sampled_from([-1, -1, -2, -3])  # of what was published, -1 is the newest
+PLACES, AGES = st.sampled_from([0, 1]), st.integers(-3, -1)  # experiments; outputs by their age
 CUTS = st.sampled_from([slice(None), slice(None, None, -1), slice(1), slice(0)])
 CONTENTS = st.sampled_from([b"one", b"two", b"three"])
-ENDS = st.sampled_from([*["FINISHED"] * 5, "FAILED", "KILLED", "RUNNING"])
-OFTEN, MUST_RUN = st.sampled_from([True, True, False]), st.sampled_from(["", "", "", "asked for"])
+ENDS = st.sampled_from(["FINISHED", "FINISHED", "FAILED", "KILLED", "RUNNING"])
 
 
 @dataclass
@@ -63,14 +62,13 @@ class Pipelines(RuleBasedStateMachine):
         self.patch, self.client = pytest.MonkeyPatch(), MlflowClient()
         self.temporary = TemporaryDirectory()
         self.src = Path(self.temporary.name) / "src"
-        new = self.src.parent.name  # no machine is to see what another has published
-        self.experiments = [self.client.create_experiment(f"{new}-{place}") for place in range(2)]
-        self.names = {letter: f"{letter}-{new}" for letter in "xyz"}
+        self.experiments = [self.client.create_experiment(f"{self.src} {n}") for n in range(2)]
+        self.names = {letter: f"{letter}-{self.src.parent.name}" for letter in "xyz"}  # not shared
         self.finished, self.running, self.outputs, self.now = [], [], [], {}
         for part, values in EDITABLE.items():
             self.edit(part, values[0])
-        for place, name in [(0, "y"), (0, "x"), (1, "x")]:
-            self.publish(place, name, b"one", "FINISHED")
+        for place in (0, 1, 1):
+            self.publish(place, "x", b"one", "FINISHED")
 
     def teardown(self):
         self.patch.undo()
@@ -81,28 +79,36 @@ class Pipelines(RuleBasedStateMachine):
         self.end(self.start(place), status, {self.names[name]: content})
 
     @precondition(lambda self: self.running)
-    @rule(status=st.sampled_from(["FINISHED", "KILLED"]))
+    @rule(status=st.sampled_from(["FINISHED", "FINISHED", "KILLED"]))
     def end_the_oldest_that_is_running(self, status):
-        self.end(self.running.pop(0), status, {})
+        run = self.running.pop(0)
+        self.end(run, status, {})
+        for name in run.outputs:
+            self.can_use(self.start(run.place), name, "latest")
 
     @rule(place=PLACES, age=AGES, version=st.sampled_from([None, "latest", "0" * 12]), cut=CUTS)
     def damage_and_use(self, place, age, version, cut):
-        """Leave of an artifact all, as many other bytes, fewer or none; then use a version."""
+        """Leave of an artifact all, as many other bytes (only a use notices), fewer or none."""
         output = self.outputs[age]
         output.left = output.content[cut]
         output.path.write_bytes(output.left)
         if not output.left:
             output.path.unlink()
         self.can_use(self.start(place), output.name, version or output.version)
+        self.run(place)
 
-    @rule(place=PLACES)
-    def run(self, place):
-        self.edit_and_run(place, (UNUSED, "value = 0\n"), "FINISHED", kept=True, must="")
-
-    @rule(place=PLACES, edit=EDITS, status=ENDS, kept=OFTEN, must=MUST_RUN)
-    def edit_and_run(self, place, edit, status, kept, must):
-        """What a pipeline does with a component; not `kept`: killed before make_reusable()."""
+    @rule(place=PLACES, edit=EDITS)
+    def edit_and_run(self, place, edit):
         self.edit(*edit)
+        self.run(place)
+
+    @rule(place=PLACES, status=ENDS, kept=st.booleans(), must=st.sampled_from(["", "asked for"]))
+    def run_twice(self, place, status, kept, must):
+        self.run(place, status, kept, must)
+        self.run(place, must=must)
+
+    def run(self, place, status="FINISHED", kept=True, must=""):
+        """What a pipeline does with a component; not `kept`: killed before make_reusable()."""
         experiment, name = self.experiments[place], self.names[self.now[" x_artifact "]]
         parameters = {"n": self.now[" n "], "x_artifact": f"{name}:latest"}
         parameters |= {f"{letter}_artifact": self.names[letter] for letter in "yz"}
@@ -112,7 +118,7 @@ class Pipelines(RuleBasedStateMachine):
         assert bool(faults) == (latest is None)
         if faults:
             return
-        assert component == planned.pinned({name: latest.version})
+        assert component == planned.pinned({f"{name}:latest": latest.version})
         # In production a process makes one plan; this one makes many, of files that change.
         imports._modules_used_by.cache_clear()
         decision = reuse.decide(component, experiment)
@@ -120,7 +126,6 @@ class Pipelines(RuleBasedStateMachine):
         key[USED] = key[USED] if "_utils.used" in key[SCRIPT] else None
         made = {self.names[letter]: repr([letter, key]).encode() for letter in "yz"}
         same = [ran for ran in self.finished if ran.key == key]  # the newest is the last
-        # A plan looks at the number of bytes only.
         whole = [r for r in same if all(len(o.left) == len(o.content) for o in r.outputs.values())]
         assert (decision.run and decision.run.info.run_id) == (whole[-1].id if whole else None)
         keys = [ran.key for ran in self.finished if ran.key and ran.place == place]
@@ -130,9 +135,8 @@ class Pipelines(RuleBasedStateMachine):
         if not why:
             reused = reuse.record_reuse(component, decision.run, self.client.create_run(experiment))
             self.finished.append(Ran(reused, place, whole[-1].outputs))
-            for output, content in made.items():
-                digest = find_artifact(output, "latest", experiment).digest
-                assert digest == sha256(content).hexdigest()
+            found = [find_artifact(each, "latest", experiment).digest for each in made]
+            assert found == [sha256(content).hexdigest() for content in made.values()]
             return
         run = self.start(place)
         used = self.can_use(run, name, latest.version)
@@ -148,9 +152,8 @@ class Pipelines(RuleBasedStateMachine):
             (self.src / part).write_text(value)
 
     def start(self, place):
-        """Make a run that this process works for, as MLflow makes a component's process do."""
         run = self.client.create_run(self.experiments[place], run_name="component")
-        self.patch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+        self.patch.setenv("MLFLOW_RUN_ID", run.info.run_id)  # as MLflow tells a component its run
         return Ran(run.info.run_id, place, {})
 
     def end(self, run, status, made):
@@ -168,17 +171,16 @@ class Pipelines(RuleBasedStateMachine):
 
     def published(self, name, version, place):
         """The newest: for `latest` of those in the experiment, else of all with this content."""
-        for ran in reversed(self.finished):
-            output, latest = ran.outputs.get(name), "latest" if ran.place == place else None
-            if output and version in (output.version, latest):
-                return output
-        return None
+        made = [(ran, ran.outputs[name]) for ran in self.finished if name in ran.outputs]
+        fit = [o for ran, o in made if version in (o.version, ran.place == place and "latest")]
+        return fit[-1] if fit else None
 
     def can_use(self, run, name, version):
         """Use an artifact: that gives what was published, or is refused."""
         output, reference = self.published(name, version, run.place), f"{name}:{version}"
         if output and output.left == output.content:
-            assert use_artifact(reference).read_bytes() == output.content
+            path = use_artifact(reference)  # of a local store it is the published file itself
+            assert (path, path.read_bytes()) == (output.path, output.content)
             assert self.client.get_run(run.id).data.tags[f"input.{name}"] == output.version
             return True
         told = "is gone" if output else "was never published"
@@ -193,5 +195,5 @@ class Pipelines(RuleBasedStateMachine):
 @pytest.mark.usefixtures("scratch_store")
 class TestPipelines(Pipelines.TestCase):
     settings = settings(
-        Pipelines.TestCase.settings, max_examples=15, stateful_step_count=20, derandomize=True
+        Pipelines.TestCase.settings, max_examples=20, stateful_step_count=15, derandomize=True
     )

@@ -1,0 +1,41 @@
+"""Digests of files and folders: the same content is the same digest, on any machine."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+BLOCK = 1 << 20  # bytes read at once
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a folder, that of its relative paths and their digests."""
+    if not path.is_dir():
+        return digest_of_files({"": path}, open_file)
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    return digest_of_files(files, open_file)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file of this machine for reading."""
+    return path.open("rb")
+
+
+def digest_of_files(files: Mapping[str, Any], open_: Callable[[Any], BinaryIO]) -> str:
+    """The same of files anywhere.
+
+    Args:
+        files: Relative path -> what `open_` takes; of a single file the path is empty.
+        open_: Opens one of them for reading.
+    """
+    digests = {}
+    for relative, place in files.items():
+        sha = hashlib.sha256()
+        with open_(place) as stream:
+            while block := stream.read(BLOCK):
+                sha.update(block)
+        digests[relative] = sha.hexdigest()
+    if list(digests) == [""]:
+        return digests[""]
+    lines = [f"{relative}\0{digests[relative]}\n" for relative in sorted(digests)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

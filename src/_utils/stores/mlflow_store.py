@@ -1,0 +1,69 @@
+"""Artifacts kept with the MLflow run that made them, wherever its tracking server puts those."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import FileInfo
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.uri import is_local_uri
+
+from _utils.digests import digest_of
+
+if TYPE_CHECKING:
+    from _utils.index import Artifact
+
+PACKAGE = ""  # what the conda.yml of a component has to have: nothing more
+
+
+def faults() -> list[str]:
+    """What keeps it from working: nothing that the tracking server would not tell."""
+    return []
+
+
+def put(path: Path, artifact: Artifact) -> str:
+    """Bring the bytes to the run; returns where they are. If it fails, no part of them stays."""
+    run_uri = MlflowClient().get_run(artifact.run_id).info.artifact_uri
+    repository = get_artifact_repository(run_uri)
+    try:
+        if path.is_dir():
+            repository.log_artifacts(str(path), f"artifacts/{path.name}")
+        else:
+            repository.log_artifact(str(path), "artifacts")
+    except Exception:
+        with suppress(Exception):  # the first error is the one to tell
+            repository.delete_artifacts(f"artifacts/{path.name}")
+        raise
+    return f"{run_uri}/artifacts/{path.name}"
+
+
+def get(artifact: Artifact, folder: Path) -> tuple[Path, str]:
+    """Bring the bytes to this machine, if they are not there."""
+    is_here = is_local_uri(artifact.uri)
+    target = None if is_here else str(folder)
+    path = Path(mlflow.artifacts.download_artifacts(artifact.uri, dst_path=target))
+    return path, digest_of(path)
+
+
+def is_present(artifact: Artifact) -> bool:
+    """Tell whether all bytes of an artifact are still there, by their number."""
+    folder, _, name = artifact.uri.rpartition("/")
+    repository = get_artifact_repository(folder)
+
+    def size_of(path: str) -> int:
+        return sum(map(size_of_entry, repository.list_artifacts(path)))
+
+    def size_of_entry(entry: FileInfo) -> int:
+        return size_of(entry.path) if entry.is_dir else entry.file_size or 0
+
+    found = [entry for entry in repository.list_artifacts() if entry.path == name]
+    return bool(found) and size_of_entry(found[0]) == artifact.size
+
+
+def component_run(run_id: str) -> AbstractContextManager:
+    """Nothing beyond the MLflow run itself."""
+    return nullcontext()

@@ -1,0 +1,119 @@
+"""Real servers on this machine, for the tests that need one."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class TrackingServer:
+    """A real `mlflow server` that can be stopped and started again."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"],
+            cwd=self.folder,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        while "startup complete" not in self.process.stderr.readline():
+            assert self.process.poll() is None
+
+    def stop(self) -> None:
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+            self.process.stderr.close()
+            self.process = None
+
+
+class S3:
+    """Moto's server; `variables` are what a user sets to reach it."""
+
+    def __init__(self):
+        self.server = ThreadedMotoServer("127.0.0.1", 0)
+        self.server.start()
+        host, port = self.server.get_host_and_port()
+        self.variables = {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "NO_PROXY": host,
+        }
+        self.files = S3FileSystem(
+            key="key", secret="secret", endpoint_url=self.variables["AWS_ENDPOINT_URL"]
+        )
+        self.files.mkdir("bucket")
+
+    def tamper(self, artifact, content: bytes | None) -> None:
+        if content is None:
+            self.files.rm(artifact.uri)
+        else:
+            self.files.pipe(artifact.uri, content)
+
+    def stop(self) -> None:
+        self.server.stop()
+
+
+class PostgreSQL:
+    """A server of its own, out of the programs that are installed."""
+
+    def __init__(self, folder: Path):
+        places = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+        programs = os.pathsep.join(places)
+        initdb, postgres = (shutil.which(name, path=programs) for name in ("initdb", "postgres"))
+        if not initdb or not postgres:
+            pytest.skip("needs PostgreSQL: apt-get install postgresql")
+        self.port = free_port()
+        # It refuses to work for root
+        user = "nobody" if os.geteuid() == 0 else None
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        if user:
+            shutil.chown(data, user)
+            for parent in [folder, *folder.parents][:3]:  # those that pytest made
+                parent.chmod(0o755)
+        subprocess.run(
+            [initdb, "--pgdata", data, "--username=user", "--auth=trust", "--no-sync"],
+            check=True,
+            user=user,
+            cwd=data,
+            capture_output=True,
+        )
+        options = ["-c", "unix_socket_directories=", "-c", "fsync=off", "-p", str(self.port)]
+        self.process = subprocess.Popen(
+            [postgres, "-D", data, "-h", "127.0.0.1", *options],
+            user=user,
+            cwd=data,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while "ready to accept connections" not in self.process.stderr.readline():
+            assert self.process.poll() is None
+        self.url = f"postgresql://user@127.0.0.1:{self.port}/postgres"
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+        self.process.stderr.close()

@@ -1,0 +1,110 @@
+"""The whole example with its artifacts in other places, and used from another machine."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import Store, clone, store_of, type_in
+
+from _utils.index import outputs_of
+
+pytestmark = pytest.mark.slow
+
+
+def evaluate_elsewhere(store, folder, **variables):
+    """Run a component by itself with the newest artifacts' digests, as on a second machine."""
+    home = folder / "another home"
+    home.mkdir()
+    second = clone(folder / "second")
+    found = {each.name: each.reference for run in store.runs() for each in outputs_of(run)}
+    inputs = {
+        "model_artifact": found["random_forest"],
+        "train_artifact": found["train_data.parquet"],
+        "test_artifact": found["test_data.parquet"],
+    }
+    parameters = " ".join(f"-P {name}={reference}" for name, reference in inputs.items())
+    ran = type_in(
+        second,
+        "mlflow run src/evaluation --env-manager local --experiment-name second "
+        f"{parameters} -P scores_by=class",
+        HOME=str(home),
+        **variables,
+    )
+    assert ran.returncode == 0, ran.stdout
+    (run,) = store.runs("second")
+    return run
+
+
+def test_reference_in_an_object_store(s3, tracking_server, tmp_path):
+    tracking_server.start()
+    variables = {**s3.variables, "MLFLOW_TRACKING_URI": tracking_server.url}
+    to_s3 = "main.artifact_store=reference main.storage_url=s3://bucket/pipeline"
+    ran = type_in(clone(tmp_path / "first"), f"python main.py {to_s3}", **variables)
+    assert ran.returncode == 0, ran.stdout
+    store = Store(tracking_server.url)
+    published = [each for run in store.runs() for each in outputs_of(run)]
+    assert len(published) == 5
+    for artifact in published:
+        place = f"s3://bucket/pipeline/{artifact.name}/{artifact.version}/"
+        assert artifact.uri.startswith(place)
+        assert s3.files.du(artifact.uri) == artifact.size
+    assert not [run for run in store.runs() if "artifacts" in store.files(run)]  # of MLflow
+
+    shutil.rmtree(tmp_path / "first")
+    evaluated = evaluate_elsewhere(store, tmp_path, **variables)
+    assert evaluated.data.metrics == store.children(store.pipeline())[-1].data.metrics
+
+
+def test_mlflow_with_a_tracking_server(tracking_server, tmp_path):
+    tracking_server.start()
+    variables = {"MLFLOW_TRACKING_URI": tracking_server.url}
+    steps = "data_extraction,basic_cleaning,data_split,train_random_forest"
+    command = f"mlflow run . --env-manager local -P steps={steps}"
+    ran = type_in(clone(tmp_path / "first"), command, **variables)
+    assert ran.returncode == 0, ran.stdout
+    assert f"See the runs: {tracking_server.url}" in ran.stdout
+    store = Store(tracking_server.url)
+    shutil.rmtree(tmp_path / "first")
+    assert evaluate_elsewhere(store, tmp_path, **variables).data.metrics["mae"] > 0
+
+
+def test_wandb(wandb_server, tmp_path):
+    folder, home = clone(tmp_path / "clone"), tmp_path / "home"
+    home.mkdir()
+    variables = {**wandb_server.variables, "HOME": str(home)}
+    before = {*wandb_server.versions}
+    ran = type_in(folder, "python main.py main.artifact_store=wandb", **variables)
+    assert ran.returncode == 0, ran.stdout
+    store = store_of(folder)
+    components = store.children(store.pipeline())
+    assert len(components) == 7
+    for run in components:
+        there = wandb_server.runs[run.info.run_id]
+        assert (there["project"], there["group"]) == ("mlflow_pipeline", "development")
+        assert there["job_type"] == run.info.run_name and there["state"] == "finished"
+        assert run.data.metrics.items() <= there["summary"].items()
+        assert run.data.params.keys() <= there["config"].keys()
+        assert f"W&B: {run.data.tags['wandb.url']}" in ran.stdout
+        used = {wandb_server.versions[each]["collection"] for each in there["used"]}
+        assert used == {key[6:] for key in run.data.tags if key.startswith("input.")}
+    for artifact in (each for run in components for each in outputs_of(run)):
+        version = wandb_server.named(artifact.name, artifact.version)
+        assert version["run"] == artifact.run_id and version["id"] not in before
+    assert not [run for run in components if "artifacts" in store.files(run)]  # no bytes in MLflow
+    # Neither on record nor on the terminal
+    assert wandb_server.key not in ran.stdout
+    for place in (folder, home, Path(wandb_server.variables["WANDB_DATA_DIR"]).parent):
+        found = type_in(
+            tmp_path, f"grep --recursive --files-with-matches {wandb_server.key} '{place}'"
+        )
+        assert not found.stdout
+    sent = [*wandb_server.files.values(), repr(wandb_server.runs).encode()]
+    assert not [each for each in sent if wandb_server.key.encode() in each]
+
+
+def test_wandb_is_not_even_imported_by_default(project):
+    command = "python -X importtime main.py main.steps=data_extraction"
+    ran = type_in(project, command, PYTHONPROFILEIMPORTTIME="1")
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout.count("| mlflow\n") == 2  # main.py and the component
+    assert "| wandb\n" not in ran.stdout.replace(" ", "")
