@@ -19,7 +19,7 @@ test: .venv/ready ## Run all tests, two files at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: .venv/ready ## Run the tests that take less than a minute together
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
 lint: .venv/ready ## Check style and format
 	$(BIN)/ruff check .
