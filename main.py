@@ -19,7 +19,9 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")  # a minute without a server
+# A minute without a server, asking it again after 1, 2, 4, ... seconds
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the components' lines are shown as they come
 
 ROOT = Path(__file__).resolve().parent

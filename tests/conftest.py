@@ -27,6 +27,12 @@ for variable in [*of_mlflow, *of_make]:
 ENVIRONMENT = dict(os.environ)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that the end leaves no worker alone with one."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def clone(folder: Path) -> Path:
     """A git repository at `folder` with what a clone of this one would hold, tagged 1.0.0."""
     listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
@@ -218,9 +224,9 @@ def s3():
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory):
+def postgresql():
     """A PostgreSQL server with an empty database."""
-    server = PostgreSQL(tmp_path_factory.mktemp("postgresql"))
+    server = PostgreSQL()
     yield server
     server.stop()
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -79,21 +80,19 @@ class S3:
 class PostgreSQL:
     """A server of its own, out of the programs that are installed."""
 
-    def __init__(self, folder: Path):
+    def __init__(self):
         places = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
         programs = os.pathsep.join(places)
         initdb, postgres = (shutil.which(name, path=programs) for name in ("initdb", "postgres"))
         if not initdb or not postgres:
             pytest.skip("needs PostgreSQL: apt-get install postgresql")
         self.port = free_port()
-        # It refuses to work for root
+        # It refuses to work for root; another user cannot look into pytest's folders
         user = "nobody" if os.geteuid() == 0 else None
-        data = folder / "data"
-        data.mkdir(mode=0o700)
+        self.folder = tempfile.TemporaryDirectory(prefix="postgresql-")
+        data = self.folder.name
         if user:
             shutil.chown(data, user)
-            for parent in [folder, *folder.parents][:3]:  # those that pytest made
-                parent.chmod(0o755)
         subprocess.run(
             [initdb, "--pgdata", data, "--username=user", "--auth=trust", "--no-sync"],
             check=True,
@@ -117,3 +116,4 @@ class PostgreSQL:
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
         self.process.stderr.close()
+        self.folder.cleanup()

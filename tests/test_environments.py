@@ -39,7 +39,8 @@ def test_make_run_sets_itself_up_once_in_an_empty_home(tmp_path):
 
 
 def test_from_a_git_tag_under_uv(git_url, environments, tmp_path):
-    ran = type_in(tmp_path, f"mlflow run {git_url} -v 1.0.0 --env-manager uv", **environments)
+    command = f"mlflow run {git_url} -v 1.0.0 --env-manager uv -P steps=data_extraction,eda"
+    ran = type_in(tmp_path, command, **environments)
     assert ran.returncode == 0, ran.stdout
     store = store_of(tmp_path)
     assert list(statuses(store)) and set(statuses(store).values()) == {"FINISHED"}

@@ -11,22 +11,15 @@ from _utils.index import outputs_of
 pytestmark = pytest.mark.slow
 
 
-def evaluate_elsewhere(store, folder, **variables):
+def run_elsewhere(component, parameters, store, folder, **variables):
     """Run a component by itself with the newest artifacts' digests, as on a second machine."""
     home = folder / "another home"
     home.mkdir()
-    second = clone(folder / "second")
     found = {each.name: each.reference for run in store.runs() for each in outputs_of(run)}
-    inputs = {
-        "model_artifact": found["random_forest"],
-        "train_artifact": found["train_data.parquet"],
-        "test_artifact": found["test_data.parquet"],
-    }
-    parameters = " ".join(f"-P {name}={reference}" for name, reference in inputs.items())
+    given = " ".join(f"-P {key}={found.get(value, value)}" for key, value in parameters.items())
     ran = type_in(
-        second,
-        "mlflow run src/evaluation --env-manager local --experiment-name second "
-        f"{parameters} -P scores_by=class",
+        clone(folder / "second"),
+        f"mlflow run src/{component} --env-manager local --experiment-name second {given}",
         HOME=str(home),
         **variables,
     )
@@ -51,21 +44,35 @@ def test_reference_in_an_object_store(s3, tracking_server, tmp_path):
     assert not [run for run in store.runs() if "artifacts" in store.files(run)]  # of MLflow
 
     shutil.rmtree(tmp_path / "first")
-    evaluated = evaluate_elsewhere(store, tmp_path, **variables)
+    inputs = {
+        "model_artifact": "random_forest",
+        "train_artifact": "train_data.parquet",
+        "test_artifact": "test_data.parquet",
+        "scores_by": "class",
+    }
+    evaluated = run_elsewhere("evaluation", inputs, store, tmp_path, **variables)
     assert evaluated.data.metrics == store.children(store.pipeline())[-1].data.metrics
 
 
 def test_mlflow_with_a_tracking_server(tracking_server, tmp_path):
     tracking_server.start()
     variables = {"MLFLOW_TRACKING_URI": tracking_server.url}
-    steps = "data_extraction,basic_cleaning,data_split,train_random_forest"
-    command = f"mlflow run . --env-manager local -P steps={steps}"
+    command = "mlflow run . --env-manager local -P steps=data_extraction,basic_cleaning"
     ran = type_in(clone(tmp_path / "first"), command, **variables)
     assert ran.returncode == 0, ran.stdout
     assert f"See the runs: {tracking_server.url}" in ran.stdout
     store = Store(tracking_server.url)
     shutil.rmtree(tmp_path / "first")
-    assert evaluate_elsewhere(store, tmp_path, **variables).data.metrics["mae"] > 0
+    given = {"input_artifact": "clean_data.parquet", "train_artifact": "a", "test_artifact": "b"}
+    given |= {
+        "test_size": "0.2",
+        "group_by": "'[\"division\"]'",
+        "stratify_by": "class",
+        "seed": "1",
+    }
+    split = run_elsewhere("data_split", given, store, tmp_path, **variables)
+    assert split.data.tags["input.clean_data.parquet"] == "aa3c90e3a4dd"
+    assert split.data.tags.keys() >= {"output.a", "output.b"}
 
 
 def test_wandb(wandb_server, tmp_path):

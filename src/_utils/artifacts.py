@@ -64,15 +64,7 @@ def log_artifact(
     new = Artifact(name, digest_of(path), "", size, type, description, current_run_id(), store)
     if uri and store == "mlflow":
         return enter(replace(new, uri=uri))
-    try:
-        return enter(replace(new, uri=STORES[store].put(path, new)))
-    except OSError as error:
-        if not error.strerror:
-            raise
-        raise UserError(
-            f"Artifact '{name}' could not be published: {error}. "
-            "Mend that, then run the same command again."
-        ) from error
+    return enter(replace(new, uri=STORES[store].put(path, new)))
 
 
 def log_reference(

@@ -35,3 +35,12 @@ def explain(error: BaseException) -> str:
             )
         cause = cause.__cause__ or cause.__context__
     return "".join(traceback.format_exception(error))
+
+
+def not_published(name: str, place: str, error: Exception) -> UserError:
+    """What to raise when an artifact could not be brought to its place."""
+    reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    return UserError(
+        f"Artifact '{name}' could not be published to {place}: {reason}. "
+        "Mend that, then run the same command again."
+    )

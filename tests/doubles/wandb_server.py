@@ -133,7 +133,8 @@ class WandbServer:
             "notes": run["notes"],
             "tags": [],
             "config": json.dumps(run["config"]),
-            "wandbConfig": lambda keys: "{}",
+            # A run is resumed only if it has these
+            "wandbConfig": lambda keys: json.dumps(run["config"].get("_wandb", {}).get("value")),
             "summaryMetrics": json.dumps(run["summary"]),
             "historyTail": json.dumps([json.dumps(row) for row in run["history"][-1:]]),
             "historyLineCount": len(run["history"]),

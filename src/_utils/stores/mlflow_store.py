@@ -13,6 +13,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.utils.uri import is_local_uri
 
 from _utils.digests import digest_of
+from _utils.errors import not_published
 
 if TYPE_CHECKING:
     from _utils.index import Artifact
@@ -34,9 +35,11 @@ def put(path: Path, artifact: Artifact) -> str:
             repository.log_artifacts(str(path), f"artifacts/{path.name}")
         else:
             repository.log_artifact(str(path), "artifacts")
-    except Exception:
+    except Exception as error:
         with suppress(Exception):  # the first error is the one to tell
             repository.delete_artifacts(f"artifacts/{path.name}")
+        if isinstance(error, OSError) and error.strerror:
+            raise not_published(artifact.name, run_uri, error) from error
         raise
     return f"{run_uri}/artifacts/{path.name}"
 

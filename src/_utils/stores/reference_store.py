@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from _utils.digests import digest_of, digest_of_files
-from _utils.errors import UserError
+from _utils.errors import UserError, not_published
 from _utils.stores import table
 
 if TYPE_CHECKING:
@@ -53,11 +53,14 @@ def put(path: Path, artifact: Artifact) -> str:
         raise UserError("\n".join(found))
     base = os.environ["STORAGE_URL"].rstrip("/")
     uri = f"{base}/{artifact.name}/{artifact.version}/{path.name}"
-    system, root = _open(uri)
-    for file in path.rglob("*") if path.is_dir() else [path]:
-        if file.is_file():
-            relative = file.relative_to(path).as_posix() if file != path else ""
-            _write(system, file, f"{root}/{relative}".rstrip("/"))
+    try:
+        system, root = _open(uri)
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            if file.is_file():
+                relative = file.relative_to(path).as_posix() if file != path else ""
+                _write(system, file, f"{root}/{relative}".rstrip("/"))
+    except Exception as error:  # every file system of fsspec has errors of its own
+        raise not_published(artifact.name, uri, error) from error
     return uri
 
 

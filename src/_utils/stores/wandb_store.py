@@ -11,17 +11,18 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from tempfile import gettempdir
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import mlflow
 import requests
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME
-from requests.utils import get_netrc_auth
 
 from _utils.digests import digest_of
 from _utils.errors import UserError
@@ -43,15 +44,16 @@ def faults() -> list[str]:
     instead = "or keep artifacts in MLflow: main.artifact_store=mlflow."
     if not find_spec("wandb"):
         return [f"W&B: the package wandb is missing: install it (`pip install wandb`), {instead}"]
-    settings = _wandb().setup().settings
+    wandb = _wandb()
+    settings = wandb.setup().settings
     server, mode = settings.base_url, settings.mode
     if mode in ("offline", "disabled", "dryrun"):
         return [
             f"W&B is {mode}, where no component gets what another has made: set WANDB_MODE=online, "
             f"{instead}"
         ]
-    login = get_netrc_auth(server)  # where `wandb login` keeps keys
-    key = settings.api_key or (login and login[1])
+    with redirect_stderr(StringIO()):  # it says that it will not be there for ever
+        key = wandb.api.api_key  # of the environment, or where `wandb login` keeps keys
     if not key:
         return [f"W&B has no key for {server}: `wandb login`, or set WANDB_API_KEY, {instead}"]
     try:
@@ -166,8 +168,11 @@ def _copy_to(run: Run, run_id: str) -> None:
     for name in known.data.metrics:
         for metric in client.get_metric_history(run_id, name):
             rows[metric.step][name] = metric.value
-    for step in sorted(rows):
-        run.log(rows[step], step=step)
+    if run.step:  # the component has logged by itself, and W&B takes no earlier steps
+        run.summary.update(known.data.metrics)
+    else:
+        for step in sorted(rows):
+            run.log(rows[step], step=step)
     for used in known.inputs.dataset_inputs:
         uri = json.loads(used.dataset.source).get("uri", "")
         if uri.startswith(SCHEME):
@@ -179,7 +184,10 @@ def _name(uri: str) -> str:
     return uri.removeprefix(SCHEME).rpartition("/")[0]
 
 
-def _wandb():
+def _wandb() -> ModuleType:
+    os.environ.setdefault("WANDB_FINISH_TIMEOUT", "120")  # else for ever, if the server has gone
+    for variable in ("WANDB_DEBUG", "WANDB_CORE_DEBUG"):
+        os.environ.pop(variable, None)  # they would write the key into W&B's logs
     try:
         import wandb
     except ImportError as error:
