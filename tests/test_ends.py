@@ -132,7 +132,7 @@ def test_killed_at_30_random_moments_it_ends_with_the_same_artifacts(project, tm
     for number in range(30):
         # Other values leave work to do: what was finished before is reused.
         limit = f"cleaning.max_comb_mpg={random.choice([70, 70, 68])}"
-        typed = Typed(folder, f"python main.py {limit}" if number % 5 else MLFLOW_RUN)
+        typed = Typed(folder, f"python main.py {limit}" if number % 10 else MLFLOW_RUN)
         whom = random.choice(["all", "main.py", "_artifact="])  # the last is a component
         if whom == "_artifact=" or number % 2:
             typed.until(f"{random.choice([1, 1, 2, 3, 4, 5, 6, 7])}/7 ")

@@ -1,9 +1,11 @@
 """The pipeline as a user runs it: every command here is typed into a shell, in a clean clone."""
 
+import io
 import json
 import re
 import shlex
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, type_in
@@ -12,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 COMPONENTS = CONFIG["main"]["execute_steps"]
+OBJECTIVE = CONFIG["main"]["objective"]["metric"]
 
 
 def names(runs):
@@ -115,9 +118,7 @@ class TestWholePipeline:
 @pytest.mark.parametrize(
     ("steps", "ran"),
     [
-        ("data_extraction", ["data_extraction"]),
         ("download", ["data_extraction"]),
-        ("data_extraction,basic_cleaning", ["data_extraction", "basic_cleaning"]),
         ('"basic_cleaning, data_extraction"', ["data_extraction", "basic_cleaning"]),
     ],
 )
@@ -181,21 +182,55 @@ def test_a_component_outside_execute_steps_runs_only_when_named(typed, store):
     assert names(store.children(store.pipeline())) == ["basic_cleaning"]
 
 
-def test_a_sweep(typed, store):
-    typed(
-        "mlflow run . --env-manager local -P steps=train_random_forest -P hydra_options="
-        '"modeling.max_tfidf_features=10,30 modeling.random_forest.max_features=0.3,0.5 '
-        'modeling.random_forest.n_estimators=5 -m"'
+class TestSweep:
+    OPTIONS = (
+        "modeling.max_tfidf_features=10,30 modeling.random_forest.max_features=0.3,5 "
+        "modeling.random_forest.n_estimators=5"
     )
-    jobs = store.children(store.pipeline())
-    keys = ["modeling.max_tfidf_features", "modeling.random_forest.max_features"]
-    made_by = [tuple(job.data.params[key] for key in keys) for job in jobs]
-    assert made_by == [("10", "0.3"), ("10", "0.5"), ("30", "0.3"), ("30", "0.5")]
-    for job, (words, share) in zip(jobs, made_by, strict=True):
-        assert f"{keys[0]}={words}" in job.info.run_name
-        (run,) = store.children(job)
-        assert run.data.params["max_tfidf_features"] == words
-        assert run.data.params["random_forest.max_features"] == share
+
+    def test_each_job_is_a_child_and_the_best_can_be_trained_again(self, typed, store, tmp_path):
+        text = typed(
+            "mlflow run . --env-manager local -P steps=train_random_forest "
+            f'-P hydra_options="{self.OPTIONS} -m"'
+        )
+        sweep = store.pipeline()
+        jobs = store.children(sweep)
+        keys = ["modeling.max_tfidf_features", "modeling.random_forest.max_features"]
+        made_by = [tuple(job.data.params[key] for key in keys) for job in jobs]
+        assert made_by == [("10", "0.3"), ("10", "5"), ("30", "0.3"), ("30", "5")]
+        for job, (words, share) in zip(jobs, made_by, strict=True):
+            assert f"{keys[0]}={words}" in job.info.run_name
+            (run,) = store.children(job)
+            assert run.data.params["max_tfidf_features"] == words
+            assert run.data.params["random_forest.max_features"] == share
+
+        assert {"jobs.csv", "jobs.png", "best.yaml"} <= store.files(sweep)
+        maes = {job.info.run_id: job.data.metrics[OBJECTIVE] for job in jobs}
+        best = min(maes, key=maes.get)
+        table = pd.read_csv(io.StringIO(store.text(sweep, "jobs.csv", tmp_path)))
+        assert table["run"].tolist() == sorted(maes, key=maes.get)
+        assert list(table) == ["rank", *keys, OBJECTIVE, "status", "run"]
+        (again,) = re.findall("^The best again: (.*)$", text, re.MULTILINE)
+        assert again in store.text(sweep, "best.yaml", tmp_path)
+        assert typed(f"{again} main.plan=true").startswith("reuse train_random_forest")
+        options = yaml.safe_load(store.text(sweep, "best.yaml", tmp_path))
+        given = store.client.get_run(best).data.params
+        assert dict(option.split("=", 1) for option in options) == given
+
+    def test_a_failed_job_does_not_stop_the_others(self, project, store):
+        options = "modeling.random_forest.n_estimators=5,-1,6"
+        command = f"python main.py main.steps=train_random_forest {options} -m"
+        ran = type_in(project, command)
+        assert ran.returncode == 1, ran.stdout
+        assert "Sweep: 3 jobs, 1 failed" in ran.stdout
+        told = "failed: modeling.random_forest.n_estimators=-1: Component 'train_random_forest'"
+        assert told in ran.stdout
+        sweep = store.pipeline()
+        jobs = [job.info.status for job in store.children(sweep)]
+        assert (sweep.info.status, jobs) == ("FAILED", ["FINISHED", "FAILED", "FINISHED"])
+        # The same again runs what is missing and nothing else.
+        again = type_in(project, command).stdout
+        assert len(re.findall("train_random_forest reused from", again)) == 2
 
 
 def test_another_experiment(typed, store):

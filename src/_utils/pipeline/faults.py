@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAIN_KEYS = {
     *("project_name", "experiment_name", "execute_steps", "steps", "aliases"),
-    *("reuse", "rerun", "plan", "artifact_store", "storage_url"),
+    *("reuse", "rerun", "plan", "artifact_store", "storage_url", "objective"),
 }
 COMPONENT_KEYS = {"parameters", "cache"}
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit

@@ -27,6 +27,8 @@ from _utils.pipeline.report import console, print_ui_hint
 
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
+ERROR = "error"  # tag: why a pipeline failed
+MAX_TAG = 5000  # characters, MLflow's limit
 
 
 @contextmanager
@@ -58,6 +60,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         console.print(f"\n{explain(error)}", style="red", markup=False, highlight=False)
         with suppress(Exception):  # what is wrong is told already
             mlflow.log_text(traceback.format_exc(), "traceback.txt")
+            mlflow.set_tag(ERROR, explain(error)[:MAX_TAG])
         with suppress(Exception):
             mlflow.end_run("FAILED")
     if not sweep:
