@@ -134,7 +134,10 @@ def use_artifact(reference: str, type: str | None = None) -> Path:
     try:
         path, found = STORES[artifact.store].get(artifact, folder)
     except Exception as error:
-        if is_present(artifact):
+        gone = False
+        with suppress(Exception):  # where a storage cannot be asked, the first error is the reason
+            gone = not is_present(artifact)
+        if not gone:
             raise
         raise UserError(f"'{artifact.reference}' is gone from {artifact.uri}. {again}") from error
     finally:

@@ -68,15 +68,20 @@ def get(artifact: Artifact, folder: Path) -> tuple[Path, str]:
     """Bring the bytes to this machine, if they are not there; of a table, its rows as parquet."""
     if table.is_table(artifact.uri):
         return table.get(artifact, folder)
-    system, root = _open(artifact.uri)
-    if _is_local(system):
-        return Path(root), digest_of(Path(root))
-    target = folder / PurePosixPath(root).name
-    for place in _files(system, root):
-        file = target / place[len(root) :].lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        system.get_file(place, str(file))
-    return target, digest_of(target)
+    try:
+        system, root = _open(artifact.uri)
+        if _is_local(system):
+            return Path(root), digest_of(Path(root))
+        target = folder / PurePosixPath(root).name
+        for place in _files(system, root):
+            file = target / place[len(root) :].lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            system.get_file(place, str(file))
+        return target, digest_of(target)
+    except OSError:  # of this machine
+        raise
+    except Exception as error:
+        raise UserError(f"{artifact.uri}: {_explain(error)}") from error
 
 
 def is_present(artifact: Artifact) -> bool:

@@ -94,8 +94,13 @@ def put(path: Path, artifact: Artifact) -> str:
 
 def get(artifact: Artifact, folder: Path) -> tuple[Path, str]:
     """Download the bytes."""
-    found = _wandb().Api(timeout=PATIENCE).artifact(_name(artifact.uri))
-    path = Path(found.download(root=str(folder))) / artifact.uri.rpartition("/")[-1]
+    wandb = _wandb()
+    try:
+        found = wandb.Api(timeout=PATIENCE).artifact(_name(artifact.uri))
+        path = Path(found.download(root=str(folder))) / artifact.uri.rpartition("/")[-1]
+    except (wandb.errors.Error, ValueError) as error:
+        cure = "Check the network and the key (`wandb login`), then run the same command again."
+        raise UserError(f"W&B: {artifact.uri} cannot be had: {error}. {cure}") from error
     return path, digest_of(path)
 
 
@@ -104,8 +109,10 @@ def is_present(artifact: Artifact) -> bool:
     wandb = _wandb()
     try:
         return wandb.Api(timeout=PATIENCE).artifact(_name(artifact.uri)).size == artifact.size
-    except (wandb.errors.CommError, ValueError):  # there is none, or it was deleted
-        return False
+    except wandb.errors.Error as error:
+        if "not found" in str(error):
+            return False
+        raise
 
 
 @contextmanager

@@ -121,6 +121,9 @@ class TestFaults:
         type(s3.files).clear_instance_cache()
         (fault,) = reference_store.faults()
         assert "s3://bucket/folder: it cannot be reached" in fault
+        artifact = refer("s3://bucket/folder", "folder", snapshot="unread")
+        with pytest.raises(UserError, match="it cannot be reached"):
+            use(artifact.reference)
 
 
 class TestTables:

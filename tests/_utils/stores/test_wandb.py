@@ -115,6 +115,20 @@ def test_a_name_has_one_type(service, tmp_path):
     assert "output.one_type.txt" not in mlflow.get_run(run.info.run_id).data.tags
 
 
+def test_a_server_that_has_gone_is_not_an_artifact_that_has(service, tmp_path):
+    """In a process of its own, for W&B reads its settings once."""
+    (tmp_path / "far.txt").write_text("far")
+    with mlflow.start_run():
+        artifact = log_artifact(tmp_path / "far.txt", type="text")
+    run = MlflowClient().create_run("0")
+    use = [sys.executable, ROOT / "src/_utils/shell.py", "use", artifact.reference]
+    mine = {"MLFLOW_RUN_ID": run.info.run_id, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    gone = {"WANDB_BASE_URL": "http://127.0.0.1:1"}
+    ran = subprocess.run(use, env={**os.environ, **mine, **gone}, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "cannot be had" in ran.stderr and "Traceback" not in ran.stderr
+
+
 class TestFaults:
     def test_none(self, service):
         assert wandb_store.faults() == []
