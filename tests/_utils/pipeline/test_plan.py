@@ -129,6 +129,17 @@ def test_latest_is_what_this_pipeline_made_before_what_others_published(
     assert own.pinned(made).inputs == {"input_artifact": "raw_data.parquet:0123456789ab"}
 
 
+def test_what_is_made_in_between_is_not_pinned_to_what_was_there_before(plan, tmp_path):
+    experiment_id = mlflow.create_experiment("between")
+    (tmp_path / "raw_data.parquet").write_text("there before")
+    with mlflow.start_run(experiment_id=experiment_id):
+        before = log_artifact(tmp_path / "raw_data.parquet", type="raw_data").reference
+    order = "main.execute_steps=[eda,data_extraction,basic_cleaning]"
+    eda, _, cleaning = plan(order, experiment_id=experiment_id)
+    assert eda.inputs == {"input_artifact": before}
+    assert cleaning.inputs == {"input_artifact": "raw_data.parquet:latest"}
+
+
 def test_an_alias_is_pinned_to_the_version_that_has_it(plan, scratch_store, tmp_path):
     experiment_id = mlflow.create_experiment("alias")
     (tmp_path / "aliased.parquet").write_text("aliased")

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from mlflow import MlflowClient
@@ -195,5 +195,10 @@ class Pipelines(RuleBasedStateMachine):
 @pytest.mark.usefixtures("scratch_store")
 class TestPipelines(Pipelines.TestCase):
     settings = settings(
-        Pipelines.TestCase.settings, max_examples=20, stateful_step_count=15, derandomize=True
+        Pipelines.TestCase.settings,
+        max_examples=20,
+        stateful_step_count=15,
+        derandomize=True,
+        # A failing example is not made smaller: that takes longer than a test may
+        phases=[Phase.generate],
     )
