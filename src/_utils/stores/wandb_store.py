@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 PACKAGE = "wandb"  # what the conda.yml of a component has to have
 SCHEME = "wandb://"  # then entity/project/artifact:version/file
 PATIENCE = 20  # seconds that the server may take to answer
-VIEWER = "query Viewer { viewer { username } }"
 URL = "wandb.url"  # tag: the page of the W&B run
 
 
@@ -57,9 +56,8 @@ def faults() -> list[str]:
     if not key:
         return [f"W&B has no key for {server}: `wandb login`, or set WANDB_API_KEY, {instead}"]
     try:
-        answer = requests.post(
-            f"{server}/graphql", json={"query": VIEWER}, auth=("api", key), timeout=PATIENCE
-        )
+        query = {"query": "query Viewer { viewer { username } }"}
+        answer = requests.post(f"{server}/graphql", json=query, auth=("api", key), timeout=PATIENCE)
         if answer.ok and answer.json()["data"]["viewer"]:
             return []
         reason = f"HTTP {answer.status_code}"
