@@ -137,8 +137,9 @@ def all_experiments() -> list[str]:
 def outputs_of(run: Run) -> list[Artifact]:
     """The artifacts that a run published."""
     tags = run.data.tags
+    before_stores = {"run_id": run.info.run_id, "store": "mlflow"}  # older tags lack these
     return [
-        Artifact(**json.loads(tags[f"artifact.{key.removeprefix('output.')}"]))
+        Artifact(**before_stores | json.loads(tags[f"artifact.{key.removeprefix('output.')}"]))
         for key in tags
         if key.startswith("output.")
     ]

@@ -28,7 +28,7 @@ from _utils.pipeline.report import console, print_ui_hint
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
-MAX_TAG = 5000  # characters, MLflow's limit
+MAX_TAG = 5000  # characters; MLflow takes 8000
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What holds for artifacts whichever store keeps their bytes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -110,6 +111,15 @@ def test_a_missing_version_or_name_lists_what_exists(publish):
     for version in ("latest", "000000000000"):
         with pytest.raises(UserError, match=r"'liste:.*Artifacts there: listed.txt"):
             read(f"liste:{version}")
+
+
+def test_what_was_published_before_there_were_stores(publish):
+    artifact = publish("older.txt", "older")
+    known = json.loads(mlflow.get_run(artifact.run_id).data.tags["artifact.older.txt"])
+    older = {key: known[key] for key in known.keys() - {"run_id", "store", "snapshot"}}
+    MlflowClient().set_tag(artifact.run_id, "artifact.older.txt", json.dumps(older))
+    found = find_artifact("older.txt", artifact.version)
+    assert (found.run_id, found.store, found.uri) == (artifact.run_id, "mlflow", artifact.uri)
 
 
 def test_a_wrong_type(publish):
