@@ -10,6 +10,7 @@ Without MLflow's launcher: `python main.py --steps=basic_cleaning modeling.max_t
 All values stand, with a comment each, in config.yaml.
 """
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -41,21 +42,25 @@ from _utils.pipeline.options import check_overrides, hydra_arguments
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, watch_for_interrupts
-from _utils.pipeline.report import print_summary
-from _utils.pipeline.tracking import kill_runs, pipeline_run
+from _utils.pipeline.report import print_summary, value_of
+from _utils.pipeline.sweep import close_runs, give_up
+from _utils.pipeline.tracking import pipeline_run
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
-def go(config: DictConfig) -> None:
-    """Run the pipeline once, with this config."""
+def go(config: DictConfig) -> float:
+    """Run the pipeline once, with this config; returns the metric that sweeps rank by."""
     if config.main.plan:
-        return show_plan(config, ROOT)
+        show_plan(config, ROOT)
+        return math.nan
     with pipeline_run(config) as run:
         plan = make_plan(config, ROOT, run.info.experiment_id)
         mlflow.log_text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
         results = run_components(plan, run)
         print_summary([component.name for component in plan], results)
         raise_for_failure(results)
+        return value_of(config.main.objective.metric, results)
+    return math.nan  # it failed, which was told
 
 
 if __name__ == "__main__":
@@ -71,6 +76,8 @@ if __name__ == "__main__":
     try:
         go()
     except Interrupted as interrupted:
-        kill_runs()
+        close_runs()
         print(f"\n{interrupted}: what was at work is ended; the same command continues from here.")
         sys.exit(interrupted.status)
+    except Exception as error:  # what starts the jobs of a sweep
+        give_up(error)

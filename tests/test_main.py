@@ -197,7 +197,7 @@ class TestSweep:
         jobs = store.children(sweep)
         keys = ["modeling.max_tfidf_features", "modeling.random_forest.max_features"]
         made_by = [tuple(job.data.params[key] for key in keys) for job in jobs]
-        assert made_by == [("10", "0.3"), ("10", "5"), ("30", "0.3"), ("30", "5")]
+        assert sorted(made_by) == [("10", "0.3"), ("10", "5"), ("30", "0.3"), ("30", "5")]
         for job, (words, share) in zip(jobs, made_by, strict=True):
             assert f"{keys[0]}={words}" in job.info.run_name
             (run,) = store.children(job)

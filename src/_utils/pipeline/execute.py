@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import mlflow
+import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -21,9 +22,15 @@ from _utils.index import outputs_of
 from _utils.pipeline import backend  # noqa: F401, MLflow uses it from here on
 from _utils.pipeline.log import Log
 from _utils.pipeline.plan import Component, as_latest
-from _utils.pipeline.processes import end_processes, typed_command
+from _utils.pipeline.processes import end_processes, typed_command, working_for
 from _utils.pipeline.report import Result, console
-from _utils.pipeline.reuse import decide, make_reusable, record_reuse
+from _utils.pipeline.reuse import (
+    cache_key,
+    decide,
+    make_reusable,
+    one_job_at_a_time,
+    record_reuse,
+)
 from _utils.pipeline.tracking import env_manager_of
 from _utils.stores import component_run
 
@@ -37,28 +44,35 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     made: dict[str, str] = {}
     results: list[Result] = []
     for number, component in enumerate(plan, start=1):
-        component = component.pinned(made)
-        decision = decide(component, pipeline.info.experiment_id)
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
-        if decision.reasons:
-            why = escape(", ".join(decision.reasons[:3]))
-            console.print(f"{title} [dim]({why})[/]", highlight=False)
-            result = run_component(component, pipeline, env_manager)
-        else:
-            result = reuse_component(component, decision.run, pipeline)
-            console.print(f"{title} [dim]reused from {result.reused_from}[/]", highlight=False)
+        result = run_or_reuse(component.pinned(made), pipeline, env_manager, title)
         results.append(result)
         # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.
         mlflow.log_metrics({f"{result.name}.{key}": value for key, value in result.metrics.items()})
         if result.status != "FINISHED":
             break
-        if decision.reasons:
-            make_reusable(result.run_id, decision.key)
         made_now = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
         arrow = f" -> {made_now}" if made_now else ""
         console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
         made |= dict(zip(as_latest(result.outputs), result.outputs.values(), strict=True))
     return results
+
+
+def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: str) -> Result:
+    """Let a finished run stand for the component if one can, and else run it."""
+    key = cache_key(component)
+    with one_job_at_a_time(key):
+        decision = decide(component, key, pipeline.info.experiment_id)
+        if not decision.reasons:
+            result = reuse_component(component, decision.run, pipeline)
+            console.print(f"{title} [dim]reused from {result.reused_from}[/]", highlight=False)
+            return result
+        why = escape(", ".join(decision.reasons[:3]))
+        console.print(f"{title} [dim]({why})[/]", highlight=False)
+        result = run_component(component, pipeline, env_manager)
+        if result.status == "FINISHED":
+            make_reusable(result.run_id, key)
+        return result
 
 
 def reuse_component(component: Component, source: Run, pipeline: Run) -> Result:
@@ -82,7 +96,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     Raises:
         UserError: MLflow could not even make a run for it.
     """
-    log, start = Log(), time.time()
+    log, start = Log(shown=not console.quiet), time.time()
     started = exit_code = fault = None
     try:
         with log.capture():
@@ -101,7 +115,8 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         console.print(str(fault), style="red", markup=False, highlight=False)
     except KeyboardInterrupt:
         log.shown = False  # what processes say when they are ended is of no use
-        end_processes([started.run_id] if started else [])
+        of_run = working_for([started.run_id] if started else [])
+        end_processes(of_run | set(psutil.Process().children(recursive=True)))
         with suppress(Exception):  # the next pipeline closes what cannot be closed now
             for run in _runs_since(start, pipeline):
                 _end_run(run.info.run_id, "KILLED", component, log)

@@ -38,6 +38,13 @@ def unknown_keys(config: DictConfig) -> Iterator[str]:
             yield f"unknown config key '{prefix}.{key}': allowed are {', '.join(sorted(allowed))}."
 
 
+def bad_objective(main: DictConfig) -> Iterator[str]:
+    """A direction that there is not."""
+    direction = main.objective.direction
+    if direction not in ("minimize", "maximize"):
+        yield f"main.objective.direction '{direction}': allowed are minimize and maximize."
+
+
 def unresolvable(config: DictConfig) -> Iterator[str]:
     """Values that refer to a key that is not there, or that are still to be given (`???`)."""
     for key in keys_of(config):

@@ -18,11 +18,11 @@ LAST_LINES = 15
 class Log:
     """The log of one component."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: bool = True):
         self._file = Path(tempfile.mkdtemp(prefix="log-")) / "log.txt"
         self._file.touch()
         self._copier: threading.Thread | None = None
-        self.shown = True  # on the terminal
+        self.shown = shown  # on the terminal
         self.place = str(self._file)  # a path, or a URI once it is published
         self.last_lines: list[str] = []  # without what progress bars have overwritten
 

@@ -26,9 +26,10 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     for argument in arguments:
         option, _, value = argument.partition("=")
         if option == "--steps":
-            # Without the quotes Hydra would take a comma for a sweep.
-            quoted = QuotedString(value.strip(), Quote.single).with_quotes()
-            overrides += [f"main.steps={quoted}"] if value.strip() else []
+            steps = value.strip()
+            if "," in steps:  # which Hydra would take for a sweep
+                steps = QuotedString(steps, Quote.single).with_quotes()
+            overrides += [f"main.steps={steps}"] if steps else []
         elif option == "--hydra-options":
             for token in split_options(value):
                 (overrides if is_override(token) else flags).append(token)

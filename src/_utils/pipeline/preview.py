@@ -13,7 +13,7 @@ from _utils.index import LATEST
 from _utils.pipeline.graph import as_mermaid, as_svg
 from _utils.pipeline.plan import Component, as_latest, make_plan
 from _utils.pipeline.report import console
-from _utils.pipeline.reuse import decide
+from _utils.pipeline.reuse import cache_key, decide
 from _utils.pipeline.tracking import faults_told, serve_tracking_store
 
 NOWHERE = "-1"  # stands for an experiment that is not there yet: nothing was published in it
@@ -53,7 +53,7 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
         if new and not component.must_run:
             reasons = [f"{reference.partition(':')[0]} is made anew" for reference in new]
         else:
-            decision = decide(component, experiment_id)
+            decision = decide(component, cache_key(component), experiment_id)
             reasons, versions = decision.reasons, decision.versions
         made |= dict(zip(as_latest(versions), versions.values(), strict=True))
         expected |= versions if reasons else {}

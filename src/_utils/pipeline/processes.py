@@ -87,14 +87,17 @@ def typed_command() -> list[str]:
     return ["python", *sys.orig_argv[1:]]
 
 
-def end_processes(run_ids: Collection[str]) -> None:
-    """End what this process started and what works for these runs: politely, then for certain."""
-    found = {
+def working_for(run_ids: Collection[str]) -> set[psutil.Process]:
+    """The processes of these runs."""
+    return {
         process
         for process in psutil.process_iter()
         if _environment_of(process).get("MLFLOW_RUN_ID") in run_ids
     }
-    found.update(psutil.Process().children(recursive=True))
+
+
+def end_processes(found: set[psutil.Process]) -> None:
+    """End them: politely, then for certain."""
     for end in (psutil.Process.terminate, psutil.Process.kill):
         for process in found:
             try:
@@ -144,11 +147,28 @@ def close_dead_runs(is_local: bool) -> int:
         dead |= {run.info.run_id for run in running if _is_unclaimed(run)}
     dead |= {run.info.run_id for run in running if run.data.tags.get(MLFLOW_PARENT_RUN_ID) in dead}
     if dead:
-        end_processes(dead)
+        end_processes(working_for(dead))
     for run_id in dead:
         client.set_tag(run_id, MLFLOW_RUN_NOTE, "Its process was killed; closed by the next run.")
         client.set_terminated(run_id, "KILLED")
     return len(dead)
+
+
+def close_below(run_id: str) -> None:
+    """Close the runs below one that are open, as KILLED, and end what still works for them."""
+    client = MlflowClient()
+    running = client.search_runs(all_experiments(), "attributes.status = 'RUNNING'")
+    open_below = {run_id}
+    for _ in "job", "component":
+        open_below |= {
+            run.info.run_id
+            for run in running
+            if run.data.tags.get(MLFLOW_PARENT_RUN_ID) in open_below
+        }
+    open_below -= {run_id}
+    end_processes(working_for(open_below))
+    for below in open_below:
+        client.set_terminated(below, "KILLED")
 
 
 def _is_unclaimed(run: Run) -> bool:

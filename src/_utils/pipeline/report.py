@@ -1,5 +1,6 @@
 """What the terminal shows: the summary at the end of a pipeline."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -26,6 +27,14 @@ class Result:
     reused_from: str = ""  # id of the finished run that serves again
     exit_code: int | None = None  # None if there was no process
     log: Log | None = None
+
+
+def value_of(metric: str, results: list[Result]) -> float:
+    """A metric of a component, as `component.metric`; not a number if there is none."""
+    values = {
+        f"{each.name}.{key}": value for each in results for key, value in each.metrics.items()
+    }
+    return values.get(metric, math.nan)
 
 
 def print_summary(planned: list[str], results: list[Result]) -> None:

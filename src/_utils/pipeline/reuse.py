@@ -8,11 +8,14 @@ was killed is never taken for a whole one.
 import hashlib
 import json
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
+from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
 from mlflow.projects.utils import load_project
@@ -29,6 +32,7 @@ from _utils.digests import digest_of
 from _utils.index import all_experiments, outputs_of
 from _utils.pipeline.imports import files_of
 from _utils.pipeline.plan import Component
+from _utils.pipeline.tracking import SWEEP
 from _utils.stores import chosen_place
 
 CACHE_KEY = "cache_key"
@@ -42,7 +46,6 @@ COPIED_TAGS = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, "job_type")
 class Decision:
     """Whether a component runs or is reused, and why."""
 
-    key: dict[str, Any]  # its cache key
     run: Run | None  # the finished run that has the same, if there is one
     reasons: list[str]  # why it runs; none if `run` serves again
 
@@ -52,15 +55,27 @@ class Decision:
         return {each.name: each.version for each in outputs_of(self.run)} if self.run else {}
 
 
-def decide(component: Component, experiment_id: str) -> Decision:
-    """Look for a finished run that can serve again as this component, its inputs pinned."""
-    key = cache_key(component)
+def decide(component: Component, key: dict[str, Any], experiment_id: str) -> Decision:
+    """Look for a finished run that can serve again as this component, its inputs pinned.
+
+    What has to run in any case does so once in a sweep.
+    """
+    sweep_id = os.environ.get(SWEEP)
+    if component.must_run and sweep_id and (run := find_run(key, f"tags.sweep = '{sweep_id}'")):
+        return Decision(run, [])
     run = find_run(key)
     if component.must_run:
-        reasons = [component.must_run]
-    else:
-        reasons = [] if run else explain(component, key, experiment_id)
-    return Decision(key, run, reasons)
+        return Decision(run, [component.must_run])
+    return Decision(run, [] if run else explain(component, key, experiment_id))
+
+
+def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
+    """Within this no other job of a sweep works on a component with the same cache key."""
+    if SWEEP not in os.environ:
+        return nullcontext()
+    folder = Path(HydraConfig.get().sweep.dir) / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / digest_of_key(key)[:12])
 
 
 def cache_key(component: Component) -> dict[str, Any]:
@@ -80,11 +95,11 @@ def digest_of_key(key: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def find_run(key: dict[str, Any]) -> Run | None:
+def find_run(key: dict[str, Any], where: str = "attributes.status = 'FINISHED'") -> Run | None:
     """The newest finished run with this cache key whose artifacts are all still there."""
     runs = MlflowClient().search_runs(
         all_experiments(),
-        f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED'",
+        f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED' and {where}",
         order_by=["attributes.end_time DESC"],
         max_results=10,
     )
@@ -143,6 +158,8 @@ def make_reusable(run_id: str, key: dict[str, Any]) -> None:
     """Let the run of a component that ended well serve again."""
     client = MlflowClient()
     client.log_dict(run_id, key, CACHE_KEY_FILE)
+    if sweep_id := os.environ.get(SWEEP):
+        client.set_tag(run_id, "sweep", sweep_id)
     client.set_tag(run_id, CACHE_KEY, digest_of_key(key))
 
 

@@ -1,118 +1,154 @@
-"""A sweep (`-m`): the run that all its jobs are children of, and what they come to."""
+"""A sweep (`-m`): the run that all its jobs are children of, from its start to its end.
 
+The jobs run in other processes, which may be on other machines: what they have to know of the sweep
+is in variables of the environment, and what they come to is in MLflow.
+"""
+
+from __future__ import annotations
+
+import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
-import yaml
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from omegaconf import DictConfig
-from rich.table import Table
+from joblib import cpu_count, effective_n_jobs
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from mlflow.entities import Run, RunInfo
+from omegaconf import DictConfig, open_dict
 
+from _utils.errors import explain
+from _utils.pipeline.processes import close_below, typed_command
+from _utils.pipeline.progress import Progress
+from _utils.pipeline.ranking import publish_answer
 from _utils.pipeline.report import console, print_ui_hint
-from _utils.pipeline.tracking import ERROR, serve_tracking_store, start_top_run
+from _utils.pipeline.tracking import (
+    ERROR,
+    SWEEP,
+    children_of,
+    kill_runs,
+    serve_tracking_store,
+    start_top_run,
+)
 
-SHOWN = 10  # jobs in the table on the terminal
+TOLD = 3  # failed jobs whose reason is told in full
 
 
 class SweepRun(Callback):
-    """Hydra calls this before the first job of a sweep and after the last."""
+    """Hydra calls this before the first job of a sweep and after the last.
+
+    It goes with each job into other processes, so what it knows is elsewhere.
+    """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Start the run; the jobs find it as the active one. Plans need none."""
+        """Start the run that the jobs are children of. Plans need none."""
+        jobs = number_of_jobs(config)
+        share_cores(config.hydra, 1 if config.main.plan else jobs)
+        # Where other processes find _utils; and what a launcher raises is to come to main.py
+        os.environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "HYDRA_FULL_ERROR": "1"}
         if not config.main.plan:
-            start_top_run(config)
+            run = start_top_run(config).info
+            os.environ[SWEEP] = run.run_id
+            Sweep.at_work = Sweep(run, jobs, config.main.objective)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Rank the jobs, say which failed and why, and exit with status 1 if any did."""
-        if config.main.plan:
-            return
-        sweep = mlflow.active_run().info
-        jobs = jobs_of(sweep.experiment_id, sweep.run_id)
+        """Tell what the sweep comes to; exit with status 1 if a job failed."""
+        if Sweep.at_work:
+            Sweep.at_work.end()
+
+
+class Sweep:
+    """The sweep that this process leads."""
+
+    at_work: Sweep | None = None
+
+    def __init__(self, run: RunInfo, planned: int, objective: DictConfig):
+        self.run, self.planned, self.objective = run, planned, objective
+        self.progress = Progress(run, planned, objective)
+
+    def end(self, broken: str = "") -> None:
+        """Rank the jobs, say which failed and why, and exit with status 1 if any did.
+
+        Args:
+            broken: Why jobs are missing, if the sweep ended before its time.
+        """
+        self.progress.stop()
+        close_below(self.run.run_id)  # those that are open have lost their process
+        jobs = children_of(self.run)
         failed = [job for job in jobs if job.info.status != "FINISHED"]
-        console.print(f"\nSweep: {len(jobs)} jobs, {len(failed)} failed", highlight=False)
-        publish_answer(jobs, config.main.objective.metric, config.main.objective.direction)
-        for job in failed:
-            why = job.data.tags.get(ERROR, job.info.status)
-            line = f"  failed: {job.info.run_name}: {why}"
-            console.print(line, style="red", markup=False, highlight=False)
-        mlflow.end_run("FAILED" if failed else "FINISHED")
+        missing = f" of {self.planned}" if broken else ""
+        console.print(f"\nSweep: {len(jobs)}{missing} jobs, {len(failed)} failed", highlight=False)
+        publish_answer(jobs, self.objective.metric, self.objective.direction)
+        print_failures(failed)
+        if broken:
+            console.print(broken, style="red", markup=False, highlight=False)
+        mlflow.end_run("FAILED" if failed or broken else "FINISHED")
         print_ui_hint(serve_tracking_store())
-        if failed:
+        if failed or broken:
             sys.exit(1)
 
 
-def jobs_of(experiment_id: str, sweep_id: str) -> list[Run]:
-    """The runs of a sweep's jobs."""
-    of_sweep = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{sweep_id}'"
-    return mlflow.search_runs([experiment_id], of_sweep, output_format="list")
+def number_of_jobs(config: DictConfig) -> int:
+    """How many jobs the sweep is going to have."""
+    sweeper = config.hydra.sweeper
+    if "n_trials" in sweeper:  # an optimiser
+        return sweeper.n_trials
+    lists = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides([*lists, *config.hydra.overrides.task])
+    return len(BasicSweeper.split_arguments(overrides, max_batch_size=None)[0])
 
 
-def publish_answer(jobs: list[Run], metric: str, direction: str) -> None:
-    """Show the jobs by rank; the whole table, a figure and the best job go to the sweep's run."""
-    table = ranked(jobs, metric, direction)
-    mlflow.log_text(table.to_csv(), "jobs.csv")
-    if metric not in table:
-        told = f"No job has the metric '{metric}': main.objective.metric says by which they rank."
-        console.print(told, markup=False)
+def share_cores(hydra: DictConfig, jobs: int) -> None:
+    """Let as many jobs run side by side as there are cores, and each take its share of them."""
+    launcher, sweeper = hydra.launcher, hydra.sweeper
+    if "n_jobs" in launcher:
+        with open_dict(launcher):
+            at_once = (effective_n_jobs(launcher.n_jobs), jobs, sweeper.get("n_jobs", jobs))
+            launcher.n_jobs = min(at_once)
+        share = max(1, cpu_count() // launcher.n_jobs)
+    elif "cpus_per_task" in launcher:
+        share = launcher.cpus_per_task or 1
+    else:
         return
-    print_table(table)
-    swept = list(table.columns[: table.columns.get_loc(metric)])
-    if swept:
-        mlflow.log_figure(figure(table, swept, metric), "jobs.png")
-    best = next(job for job in jobs if job.info.run_id == table["run"].iloc[0])
-    overrides = [f"{key}={value}" for key, value in best.data.params.items()]
-    command = f"python main.py {shlex.join(overrides)}"
-    text = f"# The best of {len(jobs)} jobs. This trains it again:\n#   {command}\n"
-    mlflow.log_text(text + yaml.safe_dump(overrides), "best.yaml")
-    console.print(f"The best again: {command}", markup=False, highlight=False)
+    # What OpenMP, and scikit-learn with n_jobs=-1, take for the number of cores
+    os.environ |= dict.fromkeys(["OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"], str(share))
 
 
-def ranked(jobs: list[Run], metric: str, direction: str) -> pd.DataFrame:
-    """A row for each job, the best first and those without the metric last.
-
-    Columns are the parameters in which jobs differ, the metric if any job has it, status, and run;
-    the index is the rank.
-    """
-    parameters = pd.DataFrame([job.data.params for job in jobs])
-    table = parameters.loc[:, parameters.nunique(dropna=False) > 1].copy()
-    values = [job.data.metrics.get(metric) for job in jobs]
-    if any(value is not None for value in values):
-        table[metric] = values
-    table["status"] = [job.info.status for job in jobs]
-    table["run"] = [job.info.run_id for job in jobs]
-    if metric in table:
-        table = table.sort_values(metric, ascending=direction == "minimize", kind="stable")
-    table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
-    return table
+def print_failures(failed: list[Run]) -> None:
+    """Say which jobs failed, and of the first ones why."""
+    for number, job in enumerate(failed):
+        why = job.data.tags.get(ERROR, "its process was killed.")
+        if number >= TOLD:
+            why = why.splitlines()[0]
+        line = f"  failed: {job.info.run_name}: {why}"
+        console.print(line, style="red", markup=False, highlight=False)
 
 
-def print_table(table: pd.DataFrame) -> None:
-    """Print the first rows."""
-    shown = Table("rank", *(column.rpartition(".")[-1] for column in table), title="Sweep")
-    for rank, row in table.head(SHOWN).iterrows():
-        cells = [f"{cell:.4g}" if isinstance(cell, float) else str(cell)[:8] for cell in row]
-        shown.add_row(str(rank), *cells)
-    console.print(shown)
+def give_up(error: Exception) -> None:
+    """End the process, and the sweep in it, after an error that was not a job's."""
+    if not Sweep.at_work:
+        raise error
+    broken = explain(error)
+    if isinstance(error, HydraException):
+        broken = str(error)
+    elif isinstance(error, TerminatedWorkerError):
+        broken = (
+            "A process that runs jobs was killed, which ends the others too: perhaps memory ran "
+            "out; hydra.launcher.n_jobs=1 takes less. This runs what is missing: "
+            + shlex.join(typed_command())
+        )
+    Sweep.at_work.end(broken)
 
 
-def figure(table: pd.DataFrame, swept: list[str], metric: str) -> Any:
-    """The metric against each parameter that was swept."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    size = (4 * len(swept), 4)
-    drawn, axes = pyplot.subplots(1, len(swept), sharey=True, squeeze=False, figsize=size)
-    for axis, parameter in zip(axes[0], swept, strict=True):
-        numbers = pd.to_numeric(table[parameter], errors="coerce")
-        axis.scatter(table[parameter] if numbers.isna().any() else numbers, table[metric])
-        axis.set_xlabel(parameter.rpartition(".")[-1])
-    axes[0][0].set_ylabel(metric)
-    drawn.tight_layout()
-    return drawn
+def close_runs() -> None:
+    """Close all runs that are open, those of a sweep's jobs too, as KILLED."""
+    if Sweep.at_work:
+        Sweep.at_work.progress.stop()
+    kill_runs()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -15,19 +16,25 @@ import mlflow
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, RunInfo
 from mlflow.store.db.db_types import DATABASE_ENGINES
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_PROJECT_ENV,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+)
 from omegaconf import DictConfig, OmegaConf
 from sqlalchemy.engine import make_url
 
 from _utils.errors import explain
-from _utils.pipeline.processes import PROCESS, close_dead_runs, launcher, process_tag
+from _utils.pipeline.processes import PROCESS, close_below, close_dead_runs, launcher, process_tag
 from _utils.pipeline.report import console, print_ui_hint
 
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
+SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
 
@@ -42,14 +49,8 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     """
     typed = OmegaConf.to_container(HydraConfig.get().overrides.task)  # ${...} as it is
     overrides = [item for item in typed if "=" in item]
-    sweep = mlflow.active_run()
-    if sweep:
-        tags = {MLFLOW_PROJECT_ENV: env_manager_of(sweep), PROCESS: process_tag()}
-        name = HydraConfig.get().job.override_dirname
-        console.print(f"\nJob {name}", style="bold", markup=False, highlight=False)
-        run = mlflow.start_run(run_name=name, nested=True, tags=tags)
-    else:
-        run = start_top_run(config)
+    sweep_id = os.environ.get(SWEEP)
+    run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
     status = 0
     try:
         mlflow.log_params(dict(item.lstrip("+").split("=", 1) for item in overrides))
@@ -63,7 +64,9 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
             mlflow.set_tag(ERROR, explain(error)[:MAX_TAG])
         with suppress(Exception):
             mlflow.end_run("FAILED")
-    if not sweep:
+    if sweep_id:
+        console.quiet = False
+    else:
         print_ui_hint(serve_tracking_store())
         sys.exit(status)
 
@@ -114,10 +117,26 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     return run
 
 
+def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
+    """Start the run of a sweep's job, named by its overrides; the terminal is the sweep's."""
+    console.quiet = True
+    if not mlflow.active_run():  # the sweep's is in another process, which sees to Ctrl-C
+        signal.signal(signal.SIGINT, lambda *_: None)
+    sweep = MlflowClient().get_run(sweep_id)
+    return mlflow.start_run(
+        experiment_id=sweep.info.experiment_id,
+        run_name=HydraConfig.get().job.override_dirname,
+        nested=True,
+        parent_run_id=sweep_id,
+        tags={MLFLOW_PROJECT_ENV: env_manager_of(sweep), PROCESS: process_tag()},
+    )
+
+
 def kill_runs() -> None:
-    """Close all runs that are open, as KILLED."""
+    """Close all runs that are open, as KILLED, and those below them."""
     with suppress(Exception):  # the next run closes them
         while run := mlflow.active_run():
+            close_below(run.info.run_id)
             if launched_id := run.data.tags.get(LAUNCHER):
                 MlflowClient().set_terminated(launched_id, "KILLED")
             mlflow.end_run("KILLED")
@@ -126,6 +145,12 @@ def kill_runs() -> None:
 def env_manager_of(run: Run) -> str:
     """The environment manager that the pipeline was started with, and its components run under."""
     return MlflowClient().get_run(run.info.run_id).data.tags.get(MLFLOW_PROJECT_ENV, "local")
+
+
+def children_of(run: RunInfo) -> list[Run]:
+    """The runs right below one."""
+    of_run = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.run_id}'"
+    return mlflow.search_runs([run.experiment_id], of_run, output_format="list")
 
 
 @cache

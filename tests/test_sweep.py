@@ -1,0 +1,198 @@
+"""Sweeps, typed, with components so small that the sweep itself is what takes the time."""
+
+import re
+import signal
+import time
+
+import psutil
+import pytest
+from conftest import Typed, clone, store_of, type_in
+
+from _utils.pipeline.processes import is_alive
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+components:
+  # What all jobs share
+  prepare: {}
+  # What each job does with its own value
+  trial:
+    # Parameters of src/trial/MLproject
+    parameters:
+      # What to do
+      x: 1
+"""
+MLPROJECT = """
+name: small
+conda_env: conda.yml
+entry_points:
+  main:
+    parameters: {PARAMETERS}
+    command: python run.py {VALUES}
+"""
+# Leaves a line in a file of the clone each time it runs; whoever uses it has seen it end.
+PREPARE = """
+from pathlib import Path
+with (Path(__file__).parents[2] / "outputs/prepared.txt").open("a") as file:
+    file.write("once\\n")
+"""
+# Logs 10 / x as metric, without MLflow, whose import would take most of the time.
+TRIAL = """
+import json, os, signal, sys, time, urllib.request
+from pathlib import Path
+
+outputs = Path(__file__).parents[2] / "outputs"
+x = sys.argv[1]
+(outputs / f"started-{x}").touch()
+if x == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+if x in ("left", "right"):  # each waits for the other
+    other = {"left": "right", "right": "left"}[x]
+    while not (outputs / f"started-{other}").exists():
+        time.sleep(0.01)
+    x = len(x)
+if x in ("long", "longer"):
+    print("at work", flush=True)
+    time.sleep(0 if (outputs / "short").exists() else 600)
+    x = len(x)
+metric = {
+    "run_id": os.environ["MLFLOW_RUN_ID"], "key": "score", "value": 10 / int(x),
+    "timestamp": int(time.time() * 1000), "step": 0,
+}
+uri = f"{os.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/runs/log-metric"
+headers = {"Content-Type": "application/json"}
+urllib.request.urlopen(urllib.request.Request(uri, json.dumps(metric).encode(), headers))
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A clone whose pipeline is `prepare`, then `trial`."""
+    folder = clone(tmp_path_factory.mktemp("small"))
+    config = (folder / "config.yaml").read_text()
+    start, end = config.index("\n# What each component is given"), config.index("\n# Hydra itself")
+    text = config[:start] + CONFIG + config[end:]
+    steps = re.compile(r"execute_steps:\n(    - \w+\n)+")
+    text = steps.sub("execute_steps: [prepare, trial]\n", text)
+    aliases = re.compile(r"aliases:\n(    .*\n)+")
+    text = aliases.sub("aliases: {}\n", text)
+    text = text.replace("train_random_forest.validation_mae", "trial.score")
+    (folder / "config.yaml").write_text(text)
+    for name, code, parameters, values in [
+        ("prepare", PREPARE, "{}", ""),
+        ("trial", TRIAL, "{x: string}", "{x}"),
+    ]:
+        place = folder / "src" / name
+        place.mkdir()
+        (place / "run.py").write_text(code)
+        project = MLPROJECT.replace("{PARAMETERS}", parameters).replace("{VALUES}", values)
+        (place / "MLproject").write_text(project)
+        (place / "conda.yml").write_text((folder / "conda.yml").read_text())
+    (folder / "outputs").mkdir()
+    return folder
+
+
+def command(values: str, *options: str) -> str:
+    return f"python main.py -m components.trial.parameters.x={values} {' '.join(options)}"
+
+
+def jobs_of(folder) -> dict[str, str]:
+    """The status of each job of the newest sweep, by its value."""
+    store = store_of(folder)
+    key = "components.trial.parameters.x"
+    return {run.data.params[key]: run.info.status for run in store.children(store.pipeline())}
+
+
+def wait_for(condition, patience: float = 60) -> None:
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_jobs_run_side_by_side_and_share_what_is_the_same(small):
+    ran = type_in(small, command("left,right"))
+    assert ran.returncode == 0, ran.stdout
+    store = store_of(small)
+    sweep = store.pipeline()
+    jobs = store.children(sweep)
+    assert jobs_of(small) == {"left": "FINISHED", "right": "FINISHED"}
+    assert (small / "outputs/prepared.txt").read_text() == "once\n"
+    components = [store.children(job) for job in jobs]
+    assert [[run.info.run_name for run in runs] for runs in components] == [
+        ["prepare", "trial"],
+        ["prepare", "trial"],
+    ]
+    reused = [runs[0].data.tags.get("reused_from") for runs in components]
+    assert sorted(map(bool, reused)) == [False, True]
+    # What always runs does so once in each sweep.
+    again = type_in(small, command("left,right", "main.reuse=false"))
+    assert again.returncode == 0, again.stdout
+    assert (small / "outputs/prepared.txt").read_text() == "once\nonce\n"
+
+
+def test_a_failed_or_killed_component_costs_its_own_job_only(small):
+    ran = type_in(small, command("1,0,2,killed,5"))
+    assert ran.returncode == 1, ran.stdout
+    assert "Sweep: 5 jobs, 2 failed" in ran.stdout
+    assert "x=0: Component 'trial' failed with exit code 1." in ran.stdout
+    assert "| ZeroDivisionError: division by zero" in ran.stdout
+    assert "x=killed: Component 'trial' failed with exit code 137 (signal 9)" in ran.stdout
+    ended = {"1": "FINISHED", "0": "FAILED", "2": "FINISHED", "killed": "FAILED", "5": "FINISHED"}
+    assert jobs_of(small) == ended
+    # The same again runs what is missing and nothing else.
+    again = type_in(small, command("1,0,2,killed,5", "hydra.launcher.n_jobs=1"))
+    assert "Sweep: 5 jobs, 2 failed" in again.stdout
+    store = store_of(small)
+    trials = [store.children(job)[1] for job in store.children(store.pipeline())]
+    assert [bool(run.data.tags.get("reused_from")) for run in trials] == [True, False] * 2 + [True]
+
+
+def test_a_killed_worker_is_told_and_the_same_again_runs_what_is_missing(small):
+    typed = Typed(small, command("4,long,longer"))
+    wait_for((small / "outputs/started-longer").exists)
+    workers = [each for each in typed.at_work("loky") if "resource_tracker" not in each.cmdline()]
+    working = typed.at_work("run.py")
+    psutil.Process(working[0].pid).parent().send_signal(signal.SIGKILL)
+    assert typed.end() == 1
+    assert "A process that runs jobs was killed" in typed.text
+    assert "Traceback" not in typed.text
+    assert not any(map(is_alive, [*workers, *working]))
+    assert jobs_of(small) == {"4": "FINISHED", "long": "KILLED", "longer": "KILLED"}
+    (small / "outputs/short").touch()
+    again = type_in(small, command("4,long,longer"))
+    assert again.returncode == 0, again.stdout
+    store = store_of(small)
+    trials = [store.children(job)[1] for job in store.children(store.pipeline())]
+    assert sum(bool(run.data.tags.get("reused_from")) for run in trials) == 1
+    (small / "outputs/short").unlink()
+
+
+@pytest.mark.parametrize("whom", ["all", "first"])
+def test_ctrl_c_ends_all_jobs(small, whom):
+    for name in "long", "longer":
+        (small / f"outputs/started-{name}").unlink(missing_ok=True)
+    typed = Typed(small, command("long,longer,7", "main.reuse=false"))
+    wait_for((small / "outputs/started-longer").exists)
+    wait_for((small / "outputs/started-long").exists)
+    at_work = typed.at_work("")
+    typed.signal(signal.SIGINT, whom)
+    assert typed.end() == 130
+    assert "SIGINT: what was at work is ended" in typed.text
+    assert "Traceback" not in typed.text
+    wait_for(lambda: not any(map(is_alive, at_work)), patience=5)
+    store = store_of(small)
+    assert store.pipeline().info.status == "KILLED"
+    assert jobs_of(small) == {"long": "KILLED", "longer": "KILLED"}
+    assert not [run for run in store.runs() if run.info.status == "RUNNING"]
+
+
+def test_a_plan_of_a_sweep_tells_one_job_after_the_other(small):
+    told = type_in(small, command("4,11", "main.plan=true")).stdout
+    assert re.findall(r"^(reuse|run) +(\w+)", told, re.MULTILINE) == [
+        ("reuse", "prepare"),
+        ("reuse", "trial"),
+        ("reuse", "prepare"),
+        ("run", "trial"),
+    ]
