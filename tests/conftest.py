@@ -13,6 +13,7 @@ import pytest
 from doubles.wandb_server import WandbServer
 from mlflow import MlflowClient
 from servers import S3, PostgreSQL, TrackingServer, free_port
+from slurm import Slurm, lacking
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -229,6 +230,19 @@ def postgresql():
     server = PostgreSQL()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """A SLURM cluster of two nodes."""
+    if reason := lacking():
+        pytest.skip(reason)
+    cluster = Slurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture(scope="session")
