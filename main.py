@@ -10,7 +10,6 @@ Without MLflow's launcher: `python main.py --steps=basic_cleaning modeling.max_t
 All values stand, with a comment each, in config.yaml.
 """
 
-import math
 import os
 import sys
 from pathlib import Path
@@ -48,11 +47,10 @@ from _utils.pipeline.tracking import pipeline_run
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
-def go(config: DictConfig) -> float:
-    """Run the pipeline once, with this config; returns the metric that sweeps rank by."""
+def go(config: DictConfig) -> float | None:
+    """Run the pipeline once, with this config; returns what sweeps rank by, unless it failed."""
     if config.main.plan:
-        show_plan(config, ROOT)
-        return math.nan
+        return show_plan(config, ROOT)
     with pipeline_run(config) as run:
         plan = make_plan(config, ROOT, run.info.experiment_id)
         mlflow.log_text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
@@ -60,7 +58,6 @@ def go(config: DictConfig) -> float:
         print_summary([component.name for component in plan], results)
         raise_for_failure(results)
         return value_of(config.main.objective.metric, results)
-    return math.nan  # it failed, which was told
 
 
 if __name__ == "__main__":

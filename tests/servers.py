@@ -23,15 +23,18 @@ def free_port() -> int:
 class TrackingServer:
     """A real `mlflow server` that can be stopped and started again."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, database: str = "sqlite:///mlflow.db"):
+        self.folder, self.database = folder, database
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"],
+            [
+                *(sys.executable, "-m", "mlflow", "server", "--port", str(self.port)),
+                *("--workers", "1", "--backend-store-uri", self.database),
+            ],
             cwd=self.folder,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,19 +1,20 @@
-"""MLflow's local backend for projects, with environments made one at a time."""
+"""Where a component's command runs: this machine, or a node of a SLURM cluster."""
 
+import os
+import subprocess
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from mlflow.projects.backend import loader
-from mlflow.projects.backend.local import LocalBackend
+from mlflow.projects.backend import loader, local
 from mlflow.projects.submitted_run import LocalSubmittedRun
 from mlflow.projects.utils import PROJECT_ENV_MANAGER, PROJECT_SYNCHRONOUS, load_project
 
 from _utils.pipeline.environment import one_at_a_time
 
 
-class ComponentBackend(LocalBackend):
-    """Starts a component, and leaves it to the caller to wait for its end."""
+class ComponentBackend(local.LocalBackend):
+    """MLflow's own, with environments made one at a time."""
 
     def run(
         self,
@@ -35,4 +36,41 @@ class ComponentBackend(LocalBackend):
             return super().run(project_uri, entry_point, params, *others)
 
 
-loader.MLFLOW_BACKENDS["local"] = ComponentBackend
+class SlurmBackend(ComponentBackend):
+    """Runs the command on a node, through `srun`.
+
+    srun waits for the command, passes on what it prints and how it ends, and takes it off the
+    cluster when it is ended itself: so it stands for the command on this machine. The node has to
+    see this folder, and the environments, at the same paths.
+    """
+
+    def run(
+        self,
+        project_uri: str,
+        entry_point: str,
+        params: dict[str, str],
+        version: str | None,
+        backend_config: dict[str, Any],
+        *others: Any,
+    ) -> LocalSubmittedRun:
+        """As on this machine; `backend_config` has srun's options, `partition` for --partition."""
+        options = {key: value for key, value in backend_config.items() if key not in MLFLOWS}
+        given = [f"--{key}" + ("" if on is True else f"={on}") for key, on in options.items()]
+
+        def start(command: str, folder: str, experiment_id: str, run_id: str) -> LocalSubmittedRun:
+            variables = local.get_run_env_vars(run_id, experiment_id)
+            srun = ["srun", "--ntasks=1", *given, "bash", "-c", command]
+            return LocalSubmittedRun(
+                run_id, subprocess.Popen(srun, cwd=folder, env={**os.environ, **variables})
+            )
+
+        here, local._run_entry_point = local._run_entry_point, start
+        try:
+            return super().run(project_uri, entry_point, params, version, backend_config, *others)
+        finally:
+            local._run_entry_point = here
+
+
+# What MLflow adds to a backend_config
+MLFLOWS = {value for name, value in vars(local).items() if name.startswith("PROJECT_")}
+loader.MLFLOW_BACKENDS |= {"local": ComponentBackend, "slurm": SlurmBackend}

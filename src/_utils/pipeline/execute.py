@@ -13,6 +13,7 @@ import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.projects.submitted_run import LocalSubmittedRun, SubmittedRun
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
 from rich.markup import escape
@@ -31,7 +32,7 @@ from _utils.pipeline.reuse import (
     one_job_at_a_time,
     record_reuse,
 )
-from _utils.pipeline.tracking import env_manager_of
+from _utils.pipeline.tracking import SWEEP, env_manager_of
 from _utils.stores import component_run
 
 
@@ -106,15 +107,18 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
                 experiment_id=pipeline.info.experiment_id,
                 run_name=component.name,
                 env_manager=env_manager,
+                backend=component.backend,
+                backend_config=dict(component.backend_config),
                 synchronous=False,
             )
-        while (exit_code := started.command_proc.poll()) is None:
-            time.sleep(0.02)  # wait() would go on for a while after Ctrl-C
+        exit_code = wait_for(started)
     except (MlflowException, ShellCommandException, subprocess.CalledProcessError) as error:
         fault = error
         console.print(str(fault), style="red", markup=False, highlight=False)
     except KeyboardInterrupt:
         log.shown = False  # what processes say when they are ended is of no use
+        if started and not isinstance(started, LocalSubmittedRun):
+            started.cancel()
         of_run = working_for([started.run_id] if started else [])
         end_processes(of_run | set(psutil.Process().children(recursive=True)))
         with suppress(Exception):  # the next pipeline closes what cannot be closed now
@@ -135,6 +139,15 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         exit_code=exit_code,
         log=log,
     )
+
+
+def wait_for(started: SubmittedRun) -> int:
+    """Wait for the end of a component; returns the exit code of its process, or 0 or 1."""
+    if not isinstance(started, LocalSubmittedRun):
+        return 0 if started.wait() else 1
+    while (exit_code := started.command_proc.poll()) is None:
+        time.sleep(0.02)  # wait() would go on for a while after Ctrl-C
+    return exit_code
 
 
 def _runs_since(start: float, pipeline: Run) -> list[Run]:
@@ -173,6 +186,8 @@ def raise_for_failure(results: list[Result]) -> None:
         f"Component '{failed.name}' failed {how}. Its last lines:",
         *(f"  | {line}" for line in failed.log.last_lines),
         f"Its whole log: {failed.log.place}",
-        f"Mend the cause; then this continues from here: {shlex.join(typed_command())}",
     ]
+    if SWEEP not in os.environ:
+        again = shlex.join(typed_command())
+        lines.append(f"Mend the cause; then this continues from here: {again}")
     raise UserError("\n".join(lines))

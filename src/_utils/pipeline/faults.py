@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,9 @@ from mlflow.projects.utils import load_project
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from _utils.errors import UserError
 from _utils.index import NAME
+from _utils.pipeline.cluster import check_server
 from _utils.pipeline.options import keys_of
 from _utils.stores import STORES, chosen_store
 
@@ -23,8 +28,11 @@ if TYPE_CHECKING:
 MAIN_KEYS = {
     *("project_name", "experiment_name", "execute_steps", "steps", "aliases"),
     *("reuse", "rerun", "plan", "artifact_store", "storage_url", "objective"),
+    *("backend", "backend_config"),
 }
-COMPONENT_KEYS = {"parameters", "cache"}
+COMPONENT_KEYS = {"parameters", "cache", "backend", "backend_config"}
+# The backends there are, and the commands that they need
+NEEDED = {"local": (), "slurm": ("srun",), "kubernetes": ("docker",), "databricks": ()}
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit
 
 
@@ -91,6 +99,49 @@ def in_project(component: Component) -> Iterator[str]:
             yield (
                 f"parameter '{key}' of src/{name}/MLproject has no value: set "
                 f"components.{name}.parameters.{key} in config.yaml."
+            )
+
+
+def in_backend(component: Component) -> Iterator[str]:
+    """What keeps the place where the component is to run from working."""
+    backend = component.backend
+    if backend not in NEEDED:
+        yield (
+            f"component '{component.name}': backend '{backend}' is none: "
+            f"allowed are {', '.join(NEEDED)}."
+        )
+        return
+    for command in NEEDED[backend]:
+        if not shutil.which(command):
+            yield f"component '{component.name}': backend {backend} needs the command {command}."
+    if backend != "local":
+        try:
+            check_server(f"main.backend={backend}")
+        except UserError as error:
+            yield str(error)
+    if backend == "kubernetes":
+        yield from in_container(component)
+
+
+def in_container(component: Component) -> Iterator[str]:
+    """What keeps MLflow from making a job of Kubernetes out of the component."""
+    name = component.name
+    if not importlib.util.find_spec("kubernetes"):
+        yield "backend kubernetes needs a package: pip install 'kubernetes<37'."
+    for key in ("kube-context", "kube-job-template-path", "repository-uri"):
+        if key not in component.backend_config:
+            yield f"component '{name}': backend kubernetes needs main.backend_config.{key}."
+    with suppress(MlflowException, yaml.YAMLError):  # told already
+        project = load_project(str(component.folder))
+        if not project.docker_env:
+            yield (
+                f"src/{name}/MLproject has no docker_env, which backend kubernetes needs in the "
+                "place of conda_env; see 'Components on a cluster' in MLpipeline.md."
+            )
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", project.name):
+            yield (
+                f"src/{name}/MLproject: Kubernetes takes no job named '{project.name}': use small "
+                "letters, digits and '-' in `name`."
             )
 
 

@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class Component:
     folder: Path
     parameters: dict[str, str]
     must_run: str = ""  # why it runs even if a finished run could serve again
+    backend: str = "local"  # MLflow's word for where it runs
+    backend_config: dict[str, Any] = field(default_factory=dict)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -88,12 +90,22 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
             "named in main.rerun": name in rerun,
         }
         reason = next((reason for reason, holds in must_run.items() if holds), "")
-        components.append(Component(name, root / "src" / name, texts, reason))
+        backend, backend_config = backend_of(given, config.main)
+        component = Component(name, root / "src" / name, texts, reason, backend, backend_config)
+        components.append(component)
+        faults += find.in_backend(component)
         faults += [*find.in_project(components[-1]), *find.in_values(components[-1], root)]
     components, missing = pin_inputs_from_outside(components, experiment_id)
     if faults := faults + missing:
         raise UserError("\n".join(faults))
     return components
+
+
+def backend_of(given: dict[str, Any], main: DictConfig) -> tuple[str, dict[str, Any]]:
+    """Where a component runs: as `main` says, or as its own section does in part or in whole."""
+    backend = given.get("backend") or main.backend
+    common = dict(main.backend_config or {}) if backend == main.backend else {}
+    return backend, {**common, **(given.get("backend_config") or {})}
 
 
 def pin_inputs_from_outside(

@@ -57,10 +57,9 @@ class Progress:
         of_sweep = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self._sweep.run_id}'"
         client, where = MlflowClient(), [self._sweep.experiment_id]
         ended = client.search_runs(where, f"{of_sweep} and attributes.end_time >= {since}")
+        running = client.search_runs(where, f"{of_sweep} and attributes.status = 'RUNNING'")
         self._ended |= {run.info.run_id: run for run in ended}
-        self._running = len(
-            client.search_runs(where, f"{of_sweep} and attributes.status = 'RUNNING'")
-        )
+        self._running = len(running)
 
     def text(self) -> str:
         """What is done, at work and failed, the best value so far, and the time left."""

@@ -1,6 +1,5 @@
 """What the terminal shows: the summary at the end of a pipeline."""
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -29,12 +28,12 @@ class Result:
     log: Log | None = None
 
 
-def value_of(metric: str, results: list[Result]) -> float:
-    """A metric of a component, as `component.metric`; not a number if there is none."""
+def value_of(metric: str, results: list[Result]) -> float | None:
+    """A metric of a component, as `component.metric`, if there is one."""
     values = {
         f"{each.name}.{key}": value for each in results for key, value in each.metrics.items()
     }
-    return values.get(metric, math.nan)
+    return values.get(metric)
 
 
 def print_summary(planned: list[str], results: list[Result]) -> None:

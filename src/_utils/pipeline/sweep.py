@@ -24,6 +24,7 @@ from mlflow.entities import Run, RunInfo
 from omegaconf import DictConfig, open_dict
 
 from _utils.errors import explain
+from _utils.pipeline import cluster
 from _utils.pipeline.processes import close_below, typed_command
 from _utils.pipeline.progress import Progress
 from _utils.pipeline.ranking import publish_answer
@@ -32,11 +33,13 @@ from _utils.pipeline.tracking import (
     ERROR,
     SWEEP,
     children_of,
+    faults_told,
     kill_runs,
     serve_tracking_store,
     start_top_run,
 )
 
+PASSED_ON = ("MLFLOW_TRACKING_URI", "PYTHONPATH", SWEEP)  # variables that jobs need
 TOLD = 3  # failed jobs whose reason is told in full
 
 
@@ -50,12 +53,15 @@ class SweepRun(Callback):
         """Start the run that the jobs are children of. Plans need none."""
         jobs = number_of_jobs(config)
         share_cores(config.hydra, 1 if config.main.plan else jobs)
-        # Where other processes find _utils; and what a launcher raises is to come to main.py
-        os.environ |= {"PYTHONPATH": str(Path(__file__).parents[2]), "HYDRA_FULL_ERROR": "1"}
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # what a launcher raises comes to main.py
+        os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # where jobs find _utils
         if not config.main.plan:
+            with faults_told():
+                cluster.check_tracking(config.hydra.runtime.choices["hydra/launcher"])
             run = start_top_run(config).info
             os.environ[SWEEP] = run.run_id
-            Sweep.at_work = Sweep(run, jobs, config.main.objective)
+            cluster.pass_on({name: os.environ[name] for name in PASSED_ON}, config.hydra.launcher)
+            Sweep.at_work = Sweep(run, config, jobs)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Tell what the sweep comes to; exit with status 1 if a job failed."""
@@ -68,9 +74,10 @@ class Sweep:
 
     at_work: Sweep | None = None
 
-    def __init__(self, run: RunInfo, planned: int, objective: DictConfig):
-        self.run, self.planned, self.objective = run, planned, objective
-        self.progress = Progress(run, planned, objective)
+    def __init__(self, run: RunInfo, config: DictConfig, planned: int):
+        self.run, self.hydra, self.planned = run, config.hydra, planned
+        self.objective = config.main.objective
+        self.progress = Progress(run, planned, self.objective)
 
     def end(self, broken: str = "") -> None:
         """Rank the jobs, say which failed and why, and exit with status 1 if any did.
@@ -136,14 +143,19 @@ def give_up(error: Exception) -> None:
     if not Sweep.at_work:
         raise error
     broken = explain(error)
+    again = f"This runs what is missing: {shlex.join(typed_command())}"
     if isinstance(error, HydraException):
         broken = str(error)
     elif isinstance(error, TerminatedWorkerError):
         broken = (
             "A process that runs jobs was killed, which ends the others too: perhaps memory ran "
-            "out; hydra.launcher.n_jobs=1 takes less. This runs what is missing: "
-            + shlex.join(typed_command())
+            f"out; hydra.launcher.n_jobs=1 takes less. {again}"
         )
+    elif type(error).__module__.startswith("submitit"):  # at the first job that it misses
+        cluster.wait_for_jobs(cluster.submitted_to_slurm(Sweep.at_work.hydra))
+        broken = f"SLURM ended a job. {str(error).splitlines()[0]} {again}"
+    elif type(error).__module__.startswith("ray"):
+        broken = f"Ray ended a job. {str(error).splitlines()[0]} {again}"
     Sweep.at_work.end(broken)
 
 
@@ -151,4 +163,5 @@ def close_runs() -> None:
     """Close all runs that are open, those of a sweep's jobs too, as KILLED."""
     if Sweep.at_work:
         Sweep.at_work.progress.stop()
+        cluster.cancel_jobs(cluster.submitted_to_slurm(Sweep.at_work.hydra))
     kill_runs()

@@ -1,0 +1,74 @@
+"""Sweeps whose jobs run on other machines: what that takes, and what to do with jobs left over."""
+
+import math
+import subprocess
+import time
+from pathlib import Path
+
+import mlflow
+from omegaconf import DictConfig, open_dict
+
+from _utils.errors import UserError
+
+HERE = ("basic", "joblib", "submitit_local")  # launchers that use this machine only
+INTERVAL = 0.5  # seconds
+DOCUMENTED = "see 'Sweeps on a cluster' in MLpipeline.md."
+
+
+def check_tracking(launcher: str) -> None:
+    """Refuse a launcher of other machines with a tracking store that they cannot reach.
+
+    Raises:
+        UserError: The store is a file or a database.
+    """
+    if launcher not in HERE:
+        check_server(f"hydra/launcher={launcher}")
+
+
+def check_server(wanted: str) -> None:
+    """Refuse a tracking store that is no server.
+
+    Raises:
+        UserError: The store is a file or a database; the message says that `wanted` needs more.
+    """
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith(("http://", "https://", "databricks")):
+        scheme = uri.partition(":")[0]
+        raise UserError(
+            f"{wanted} runs on machines that cannot reach the tracking store ({scheme}:...) of "
+            "this one: start `mlflow server` with a PostgreSQL database and set "
+            f"MLFLOW_TRACKING_URI=http://<host>:<port>; {DOCUMENTED}"
+        )
+
+
+def pass_on(variables: dict[str, str], launcher: DictConfig) -> None:
+    """Let a running Ray cluster set these in the jobs; SLURM passes on the environment itself."""
+    if "ray" in launcher:
+        with open_dict(launcher):
+            launcher.ray.init.setdefault("runtime_env", {}).setdefault("env_vars", {})
+            launcher.ray.init.runtime_env.env_vars |= variables
+
+
+def wait_for_jobs(arrays: list[str], patience: float = math.inf) -> None:
+    """Wait, so many seconds at most, until SLURM has none of these any more."""
+    squeue = ["squeue", "--noheader", f"--jobs={','.join(arrays)}"]
+    end = time.monotonic() + patience
+    while subprocess.run(squeue, capture_output=True).stdout.strip() and time.monotonic() < end:
+        time.sleep(INTERVAL)
+
+
+def cancel_jobs(arrays: list[str]) -> None:
+    """Take these off SLURM's queue, and end those that run."""
+    if arrays:
+        subprocess.run(["scancel", *arrays], check=False)
+        # At once: submitit lets its jobs ignore the polite way
+        subprocess.run(["scancel", "--full", "--signal=KILL", *arrays], check=False)
+        wait_for_jobs(arrays, patience=3)
+
+
+def submitted_to_slurm(hydra: DictConfig) -> list[str]:
+    """The ids that SLURM gave to what this sweep submitted: folders such as `.submitit/27_0`."""
+    if hydra.runtime.choices["hydra/launcher"] != "submitit_slurm":
+        return []
+    folders = Path(hydra.sweep.dir, ".submitit").glob("[0-9]*")
+    return sorted({folder.name.split("_")[0] for folder in folders})
