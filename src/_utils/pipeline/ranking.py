@@ -1,5 +1,6 @@
 """What a sweep comes to: its jobs by rank, a figure of them, and the best one's overrides."""
 
+import json
 import shlex
 from typing import Any
 
@@ -10,6 +11,7 @@ from mlflow.entities import Run
 from rich.table import Table
 
 from _utils.pipeline.report import console
+from _utils.pipeline.tracking import OVERRIDES
 
 SHOWN = 10  # jobs in the table on the terminal
 
@@ -27,7 +29,7 @@ def publish_answer(jobs: list[Run], metric: str, direction: str) -> None:
     if swept:
         mlflow.log_figure(figure(table, swept, metric), "jobs.png")
     best = next(job for job in jobs if job.info.run_id == table["run"].iloc[0])
-    overrides = [f"{key}={value}" for key, value in best.data.params.items()]
+    overrides = json.loads(best.data.tags[OVERRIDES])
     command = f"python main.py {shlex.join(overrides)}"
     text = f"# The best of {len(jobs)} jobs. This trains it again:\n#   {command}\n"
     mlflow.log_text(text + yaml.safe_dump(overrides), "best.yaml")

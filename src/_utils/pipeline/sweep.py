@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def number_of_jobs(config: DictConfig) -> int:
     """How many jobs the sweep is going to have."""
     sweeper = config.hydra.sweeper
     if "n_trials" in sweeper:  # an optimiser
+        warnings.filterwarnings("ignore", "(?s).*has been deprecated in v", FutureWarning)
         return sweeper.n_trials
     lists = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())

@@ -1,5 +1,6 @@
 """The pipeline's MLflow runs, and the tracking server that its components talk to."""
 
+import json
 import logging
 import os
 import signal
@@ -34,6 +35,7 @@ from _utils.pipeline.report import console, print_ui_hint
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
+OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
 SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
@@ -54,6 +56,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     status = 0
     try:
         mlflow.log_params(dict(item.lstrip("+").split("=", 1) for item in overrides))
+        mlflow.set_tag(OVERRIDES, json.dumps(typed))
         yield run
         mlflow.end_run("FINISHED")
     except Exception as error:
