@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import mlflow
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from _utils.errors import UserError
 
@@ -44,9 +44,9 @@ def check_server(wanted: str) -> None:
 def pass_on(variables: dict[str, str], launcher: DictConfig) -> None:
     """Let a running Ray cluster set these in the jobs; SLURM passes on the environment itself."""
     if "ray" in launcher:
-        with open_dict(launcher):
-            launcher.ray.init.setdefault("runtime_env", {}).setdefault("env_vars", {})
-            launcher.ray.init.runtime_env.env_vars |= variables
+        for name, value in variables.items():
+            key = f"ray.init.runtime_env.env_vars.{name}"
+            OmegaConf.update(launcher, key, value, force_add=True)
 
 
 def wait_for_jobs(arrays: list[str], patience: float = math.inf) -> None:

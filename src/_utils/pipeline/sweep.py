@@ -52,13 +52,16 @@ class SweepRun(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Start the run that the jobs are children of. Plans need none."""
+        with faults_told():  # Hydra would go on after an error
+            self._start(config)
+
+    def _start(self, config: DictConfig) -> None:
         jobs = number_of_jobs(config)
         share_cores(config.hydra, 1 if config.main.plan else jobs)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # what a launcher raises comes to main.py
         os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # where jobs find _utils
         if not config.main.plan:
-            with faults_told():
-                cluster.check_tracking(config.hydra.runtime.choices["hydra/launcher"])
+            cluster.check_tracking(config.hydra.runtime.choices["hydra/launcher"])
             run = start_top_run(config).info
             os.environ[SWEEP] = run.run_id
             cluster.pass_on({name: os.environ[name] for name in PASSED_ON}, config.hydra.launcher)
