@@ -1,6 +1,7 @@
 """Everywhere the pipeline runs: set up by make, under each environment manager, from a git tag."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ENVIRONMENT, ROOT, Typed, clone, store_of, type_in
+from test_cookiecutter import ALL_TYPES, NAMES, SCRIPTS
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +22,10 @@ def statuses(store, experiment="development"):
 
 def test_make_run_sets_itself_up_once_in_an_empty_home(tmp_path):
     folder = clone(tmp_path / "clone")
+    # Of the components two; all of them run in such an environment in the other tests.
+    config = (folder / "config.yaml").read_text()
+    assert "  steps: all\n" in config
+    (folder / "config.yaml").write_text(config.replace("  steps: all\n", "  steps: download,eda\n"))
     # The system's own programs, without what the tests' environment brings along.
     path = os.pathsep.join(
         part for part in os.environ["PATH"].split(os.pathsep) if ".venv" not in part
@@ -29,7 +35,8 @@ def test_make_run_sets_itself_up_once_in_an_empty_home(tmp_path):
     make = ["make", "run", python]
     first = subprocess.run(make, cwd=folder, env=ENVIRONMENT | home, capture_output=True, text=True)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert set(statuses(store_of(folder)).values()) == {"FINISHED"}
+    ran = statuses(store_of(folder))
+    assert ran == {"data_extraction": "FINISHED", "eda": "FINISHED"}
     made = (folder / ".venv/ready").stat().st_mtime_ns
     second = subprocess.run(
         [*make, "--dry-run"], cwd=folder, env=ENVIRONMENT | home, capture_output=True, text=True
@@ -65,6 +72,49 @@ def test_one_component_from_a_git_tag(git_url, environments, tmp_path):
     assert "output.raw_data.parquet" in run.data.tags
 
 
+def test_new_components_of_each_kind_under_uv(environments, tmp_path):
+    """What the README says of them: `cookiecutter`, then `mlflow run`."""
+    folder = clone(tmp_path / "clone")
+    kinds = {f"basic_cleaning{number}": script for number, script in enumerate(SCRIPTS, 2)}
+    for name, script in kinds.items():
+        given = shlex.quote(f"parameters={ALL_TYPES}")
+        made = type_in(
+            folder,
+            "cookiecutter cookie-mlflow-step -o src --no-input "
+            f"step_name={name} script_name={script} {given}",
+            HOME=str(tmp_path),
+        )
+        assert made.returncode == 0, made.stdout
+    command = f"mlflow run . -P steps=download,{','.join(kinds)} --env-manager uv"
+    ran = type_in(folder, command, **environments)
+    assert ran.returncode == 0, ran.stdout
+    store = store_of(folder)
+    _, *runs = store.children(store.pipeline())
+    assert [run.info.run_name for run in runs] == [*kinds]
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert {*run.data.params} == {*NAMES}
+        assert run.data.tags["job_type"] == "my_step"
+        assert {"input.raw_data.parquet", "output.made.txt"} <= {*run.data.tags}
+
+
+def test_an_environment_that_cannot_be_made(project, environments):
+    """Nobody has this version of Python; the run says FAILED and has its name all the same."""
+    conda = project / "src/data_extraction/conda.yml"
+    text = conda.read_text()
+    conda.write_text(text.replace("python=3.11", "python=3.1"))
+    try:
+        command = "mlflow run . --env-manager uv -P steps=data_extraction"
+        ran = type_in(project, command, **environments)
+    finally:
+        conda.write_text(text)
+    assert ran.returncode == 1
+    assert "Component 'data_extraction' failed" in ran.stdout, ran.stdout
+    store = store_of(project)
+    (run,) = store.children(store.pipeline())
+    assert (run.info.status, run.info.run_name) == ("FAILED", "data_extraction")
+
+
 class TestMakingOne:
     """Environments that others make at the same time, or that were never finished."""
 
@@ -80,17 +130,17 @@ class TestMakingOne:
         assert "waiting" in second.text
         assert len(list(tmp_path.glob("mlflow-*/complete"))) == 2
 
-    # The first is main.py's environment, made by `mlflow run`, the second the component's.
-    @pytest.mark.parametrize("moment", ["Installing dependencies", "1/1 data_extraction"])
-    def test_one_whose_creation_was_killed(self, project, tmp_path, moment):
+    def test_one_whose_creation_was_killed(self, project, tmp_path):
         fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
-        first = Typed(project, self.COMMAND, **fresh)
-        first.until(moment)
-        first.until("Resolved")  # from here on there is an environment, with little in it
-        first.signal(signal.SIGKILL, "all")
-        first.end()
-        second = Typed(project, self.COMMAND, **fresh)
-        assert second.end() == 0, second.text
+        # The first is main.py's environment, made by `mlflow run`, the second the component's.
+        for moment in ["Installing dependencies", "1/1 data_extraction"]:
+            killed = Typed(project, self.COMMAND, **fresh)
+            killed.until(moment)
+            killed.until("Resolved")  # from here on there is an environment, with little in it
+            killed.signal(signal.SIGKILL, "all")
+            killed.end()
+        after = Typed(project, self.COMMAND, **fresh)
+        assert after.end() == 0, after.text
 
 
 def test_conda(project, tmp_path):
