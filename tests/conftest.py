@@ -11,6 +11,7 @@ import mlflow
 import psutil
 import pytest
 from doubles.wandb_server import WandbServer
+from filelock import FileLock
 from mlflow import MlflowClient
 from servers import S3, PostgreSQL, TrackingServer, free_port
 from slurm import Slurm, lacking
@@ -28,10 +29,15 @@ for variable in [*of_mlflow, *of_make]:
 ENVIRONMENT = dict(os.environ)
 
 
+# Files that take minutes, the longest first.
+LONGEST = ["environments", "ends", "main", "reuse", "stores", "sweep", "faults", "bad_input"]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that the end leaves no worker alone with one."""
+    """The longest files come first, then others with slow tests: so the workers end together."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    order = {ROOT / f"tests/test_{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (order.get(item.path, len(order)), item.path not in slow))
 
 
 def clone(folder: Path) -> Path:
@@ -164,13 +170,34 @@ def scratch_store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the whole pipeline ran once, by the README's command."""
-    folder = clone(tmp_path_factory.mktemp("project"))
-    ran = type_in(folder, "mlflow run . --env-manager local")
-    assert ran.returncode == 0, ran.stdout
-    (folder / "outputs").mkdir(exist_ok=True)
-    (folder / "outputs/terminal.txt").write_text(ran.stdout)
+def ran_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the whole pipeline ran once, by the README's command; it stays as it is.
+
+    One worker makes it for all.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "ran-once"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "outputs/terminal.txt").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            ran = type_in(clone(folder), "mlflow run . --env-manager local")
+            assert ran.returncode == 0, ran.stdout
+            (folder / "outputs").mkdir(exist_ok=True)
+            (folder / "outputs/terminal.txt").write_text(ran.stdout)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project(ran_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This worker's copy of it, with a store of its own, in which tests may run what they like.
+
+    What the first run made is read where it was made, and what is run in the same experiments goes
+    there too, to a folder that has the run's id.
+    """
+    folder = tmp_path_factory.mktemp("project") / "project"
+    shutil.copytree(ran_once, folder, ignore=shutil.ignore_patterns("mlruns"))
     return folder
 
 
@@ -208,10 +235,10 @@ def git_url(tmp_path_factory):
     daemon.stderr.close()
 
 
-@pytest.fixture
-def tracking_server(tmp_path):
-    """A tracking server with an empty store; the test starts it."""
-    server = TrackingServer(tmp_path)
+@pytest.fixture(scope="session")
+def tracking_server(tmp_path_factory):
+    """A tracking server; tests tell their runs apart by experiments."""
+    server = TrackingServer(tmp_path_factory.mktemp("server"))
     yield server
     server.stop()
 

@@ -1,12 +1,16 @@
 """Real servers on this machine, for the tests that need one."""
 
+import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,21 +25,17 @@ def free_port() -> int:
 
 
 class TrackingServer:
-    """A real `mlflow server` that can be stopped and started again."""
+    """A real `mlflow server`."""
 
     def __init__(self, folder: Path, database: str = "sqlite:///mlflow.db"):
-        self.folder, self.database = folder, database
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process = None
-
-    def start(self) -> None:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "mlflow", "server", "--port", str(self.port)),
                 *("--workers", "1", "--backend-store-uri", self.database),
             ],
-            cwd=self.folder,
+            cwd=folder,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -44,11 +44,68 @@ class TrackingServer:
             assert self.process.poll() is None
 
     def stop(self) -> None:
-        if self.process:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait()
-            self.process.stderr.close()
-            self.process = None
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait()
+        self.process.stderr.close()
+
+
+class Door:
+    """An address that a server can go away from and come back to without being started again."""
+
+    def __init__(self, server: TrackingServer):
+        self.server = server.port
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.is_open = False
+        self.guests: set[socket.socket] = set()
+        self.threads: list[threading.Thread] = []
+
+    def open(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.listener.settimeout(0.1)
+        self.is_open = True
+        self._start(self._let_in)
+
+    def shut(self) -> None:
+        """From now on nothing listens there, and who is in is out."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self.threads[0].join()
+        self.listener.close()
+        for guest in [*self.guests]:
+            with contextlib.suppress(OSError):  # it has gone by itself
+                guest.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join()
+        self.threads.clear()
+
+    def _start(self, work: Callable, *arguments: socket.socket) -> None:
+        self.threads.append(threading.Thread(target=work, args=arguments, daemon=True))
+        self.threads[-1].start()
+
+    def _let_in(self) -> None:
+        while self.is_open:
+            with contextlib.suppress(TimeoutError):
+                guest, _ = self.listener.accept()
+                self.guests.add(guest)
+                self._start(self._lead, guest)
+
+    def _lead(self, guest: socket.socket) -> None:
+        """Hand on what the one side sends to the other, until one of them has had enough."""
+        with guest, socket.create_connection(("127.0.0.1", self.server)) as server:
+            other = {guest: server, server: guest}
+            with contextlib.suppress(OSError):  # it is cut off
+                while all(
+                    [self._hand_on(side, other[side]) for side in select.select(other, [], [])[0]]
+                ):
+                    pass
+            self.guests.discard(guest)
+
+    def _hand_on(self, source: socket.socket, target: socket.socket) -> bool:
+        content = source.recv(2**16)
+        target.sendall(content)
+        return bool(content)
 
 
 class S3:

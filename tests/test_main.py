@@ -46,12 +46,12 @@ def typed(project):
 
 
 class TestWholePipeline:
-    def test_the_terminal_tells_the_story(self, project):
-        text = (project / "outputs/terminal.txt").read_text()
+    def test_the_terminal_tells_the_story(self, ran_once):
+        text = (ran_once / "outputs/terminal.txt").read_text()
         for number, component in enumerate(COMPONENTS, start=1):
             assert f"{number}/{len(COMPONENTS)} {component}" in text
             assert re.search(rf"│ {component} +│ FINISHED │ +\d+\.\d +│", text)
-        assert f"mlflow ui --backend-store-uri sqlite:///{project}/mlflow.db" in text
+        assert f"mlflow ui --backend-store-uri sqlite:///{ran_once}/mlflow.db" in text
         assert "Traceback" not in text and "arning" not in text
 
     def test_one_run_with_a_child_for_each_component(self, store):
@@ -115,18 +115,6 @@ class TestWholePipeline:
         assert left == ""
 
 
-@pytest.mark.parametrize(
-    ("steps", "ran"),
-    [
-        ("download", ["data_extraction"]),
-        ('"basic_cleaning, data_extraction"', ["data_extraction", "basic_cleaning"]),
-    ],
-)
-def test_steps(typed, store, steps, ran):
-    typed(f"mlflow run . --env-manager local -P steps={steps}")
-    assert names(store.children(store.pipeline())) == ran
-
-
 def test_a_components_parameters_reproduce_it(typed, store):
     before = run_of(store, "basic_cleaning")
     # As logged: MLflow quotes the values for a shell.
@@ -150,36 +138,33 @@ def test_an_override(typed, store):
     assert run.data.params["random_forest.n_estimators"] == "10"
 
 
-def test_main_py_takes_hydras_own_syntax(typed, store):
-    typed("python main.py main.steps=basic_cleaning cleaning.max_comb_mpg=40")
-    (run,) = store.children(store.pipeline())
-    assert run.data.params["max_comb_mpg"] == "40"
+class TestMainPy:
+    """Without MLflow's launcher; it takes Hydra's own syntax."""
 
+    def test_what_is_not_in_execute_steps_does_not_run(self, typed, store):
+        typed("python main.py main.execute_steps=[data_extraction] main.experiment_name=by_config")
+        pipeline = store.pipeline("by_config")
+        assert pipeline.info.run_name == "by_config"
+        assert names(store.children(pipeline, "by_config")) == ["data_extraction"]
 
-@pytest.mark.parametrize(
-    "value",
-    ['a, [b] {c}: d=e it\'s "quoted"', "; touch hacked; $(touch hacked) `touch hacked` *"],
-)
-def test_any_text_arrives_unchanged(typed, store, project, value):
-    escaped = value.replace("'", "\\'")
-    key = "components.data_extraction.parameters.artifact_description"
-    options = shlex.quote(f"hydra_options={key}='{escaped}'")
-    lure = project / "outputs" / value
-    if "/" not in value:
-        lure.write_text("a file of that name")
-    typed(f"mlflow run . --env-manager local -P steps=data_extraction -P {options}")
-    (run,) = store.children(store.pipeline())
-    published = json.loads(run.data.tags["artifact.raw_data.parquet"])
-    assert published["description"] == value
-    assert not list(project.rglob("hacked"))
+    def test_unless_it_is_named(self, typed, store):
+        named = "main.execute_steps=[data_extraction] main.steps=basic_cleaning"
+        typed(f"python main.py {named} cleaning.max_comb_mpg=40")
+        (run,) = store.children(store.pipeline())
+        assert run.info.run_name == "basic_cleaning"
+        assert run.data.params["max_comb_mpg"] == "40"
 
-
-def test_a_component_outside_execute_steps_runs_only_when_named(typed, store):
-    others = "[data_extraction]"
-    typed(f"python main.py main.execute_steps={others}")
-    assert names(store.children(store.pipeline())) == ["data_extraction"]
-    typed(f"python main.py main.execute_steps={others} main.steps=basic_cleaning")
-    assert names(store.children(store.pipeline())) == ["basic_cleaning"]
+    def test_an_experiment_by_the_environment_and_wandb_is_not_imported(self, typed, store):
+        text = typed(
+            "python -X importtime main.py main.steps=data_extraction",
+            MLFLOW_EXPERIMENT_NAME="by_environment",
+            PYTHONPROFILEIMPORTTIME="1",
+        )
+        pipeline = store.pipeline("by_environment")
+        assert pipeline.info.run_name == "by_environment"
+        assert names(store.children(pipeline, "by_environment")) == ["data_extraction"]
+        assert text.count("| mlflow\n") == 2  # main.py and the component
+        assert "| wandb\n" not in text.replace(" ", "")
 
 
 class TestSweep:
@@ -233,22 +218,47 @@ class TestSweep:
         assert len(re.findall("train_random_forest reused from", again)) == 2
 
 
-def test_another_experiment(typed, store):
-    typed("python main.py main.steps=data_extraction main.experiment_name=by_config")
-    typed("python main.py main.steps=data_extraction", MLFLOW_EXPERIMENT_NAME="by_environment")
-    typed("mlflow run . --env-manager local -P steps=data_extraction --experiment-name by_option")
-    for experiment in ["by_config", "by_environment", "by_option"]:
-        pipeline = store.pipeline(experiment)
-        assert pipeline.info.run_name == experiment
-        assert names(store.children(pipeline, experiment)) == ["data_extraction"]
+@pytest.fixture(scope="module")
+def by_option(project):
+    """`steps`, `--experiment-name` and two values full of what means something to a shell."""
+    values = {
+        "description": 'a, [b] {c}: d=e it\'s "quoted"',
+        "type": "; touch hacked; $(touch hacked) `touch hacked` *",
+    }
+    key = "components.data_extraction.parameters.artifact"
+    options = []
+    for name, value in values.items():
+        escaped = value.replace("'", "\\'")
+        options.append(f"{key}_{name}='{escaped}'")
+        if "/" not in value:
+            (project / "outputs" / value).write_text("a file of that name")
+    command = "mlflow run . --env-manager local --experiment-name by_option -P steps=download"
+    ran = type_in(project, f"{command} -P {shlex.quote('hydra_options=' + ' '.join(options))}")
+    assert ran.returncode == 0, ran.stdout
+    return values
 
 
-def test_another_data_file(typed, store):
+def test_an_alias_in_an_experiment_by_option(by_option, store):
+    pipeline = store.pipeline("by_option")
+    assert pipeline.info.run_name == "by_option"
+    assert names(store.children(pipeline, "by_option")) == ["data_extraction"]
+
+
+def test_any_text_arrives_unchanged(by_option, store, project):
+    (run,) = store.children(store.pipeline("by_option"), "by_option")
+    published = json.loads(run.data.tags["artifact.raw_data.parquet"])
+    for name, value in by_option.items():
+        assert published[name] == value
+    assert not list(project.rglob("hacked"))
+
+
+def test_another_data_file_and_steps_in_any_order(typed, store):
     typed(
-        "mlflow run . --env-manager local -P steps=data_extraction,basic_cleaning "
+        'mlflow run . --env-manager local -P steps="basic_cleaning, data_extraction" '
         '-P hydra_options="data.file_url=resources/data/epa_fuel_economy_2021.csv '
         'main.experiment_name=cars_2021"'
     )
     extraction, cleaning = store.children(store.pipeline("cars_2021"), "cars_2021")
+    assert names([extraction, cleaning]) == ["data_extraction", "basic_cleaning"]
     assert extraction.data.metrics["rows"] == 1108
     assert cleaning.data.metrics["unknown_codes"] == 31

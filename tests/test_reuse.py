@@ -15,32 +15,36 @@ RAW = "resources/data/epa_fuel_economy_2012.csv"
 
 
 @pytest.fixture(scope="module")
-def ran_once(project, tmp_path_factory):
-    """The project as it is after its first run; tests here leave files as they found them."""
+def project(ran_once, tmp_path_factory):
+    """A copy for this file alone; its tests leave files as they found them."""
     folder = tmp_path_factory.mktemp("reuse") / "project"
-    shutil.copytree(project, folder)
+    shutil.copytree(ran_once, folder, ignore=shutil.ignore_patterns("mlruns"))
     return folder
 
 
+def not_reused(text):
+    told = re.findall(r"^\d/\d (\w+) (reused|\()", text, re.MULTILINE)
+    return [name for name, how in told if how == "("]
+
+
 @pytest.fixture
-def run(ran_once):
+def run(project):
     """Runs the pipeline; returns which components ran, the others being reused, and the text."""
 
-    def run(arguments="", folder=ran_once):
-        ran = type_in(folder, f"python main.py {arguments}")
+    def run(arguments=""):
+        ran = type_in(project, f"python main.py {arguments}")
         assert ran.returncode == 0, ran.stdout
-        told = re.findall(r"^\d/\d (\w+) (reused|\()", ran.stdout, re.MULTILINE)
-        return [name for name, how in told if how == "("], ran.stdout
+        return not_reused(ran.stdout), ran.stdout
 
     return run
 
 
 @pytest.fixture
-def planned(ran_once):
+def planned(project):
     """Plans it; returns each component's line, and what the rest tells."""
 
-    def planned(arguments="", folder=ran_once):
-        ran = type_in(folder, f"python main.py main.plan=true {arguments}")
+    def planned(arguments=""):
+        ran = type_in(project, f"python main.py main.plan=true {arguments}")
         assert ran.returncode == 0, ran.stdout
         return dict(
             re.findall(r"^(?:run|reuse) +(\w+)  (.*)$", ran.stdout, re.MULTILINE)
@@ -50,23 +54,23 @@ def planned(ran_once):
 
 
 @pytest.fixture
-def edited(ran_once):
+def edited(project):
     """Changes files of the clone for the time of a test."""
     originals = {}
 
     def edit(file, text):
-        originals.setdefault(file, (ran_once / file).read_text())
-        (ran_once / file).write_text(originals[file] + text)
+        originals.setdefault(file, (project / file).read_text())
+        (project / file).write_text(originals[file] + text)
 
     yield edit
     for file, text in originals.items():
-        (ran_once / file).write_text(text)
+        (project / file).write_text(text)
 
 
-def test_nothing_changed(run, ran_once):
+def test_nothing_changed(run, project):
     ran, text = run()
     assert ran == ["data_extraction"]  # it reads the outside world
-    store = store_of(ran_once)
+    store = store_of(project)
     pipeline = store.pipeline()
     children = store.children(pipeline)
     assert [child.info.run_name for child in children] == COMPONENTS
@@ -83,84 +87,82 @@ def test_nothing_changed(run, ran_once):
     assert pipeline.data.metrics["evaluation.mae"] == children[-1].data.metrics["mae"]
 
 
-def test_a_parameter_reruns_what_depends_on_it(run, planned):
+def test_what_depends_on_a_parameter_and_what_is_named_run_again(run, planned):
     options = "modeling.random_forest.n_estimators=7"  # no other test has it
     plan, text = planned(options)
     # Other values may be named too: the last run may have had any.
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", plan["train_random_forest"])
     assert plan["evaluation"] == "random_forest is made anew"
     assert "-> random_forest:?" in text
+    options += " main.rerun=[basic_cleaning]"
     ran, text = run(options)
-    assert ran == ["data_extraction", "train_random_forest", "evaluation"]
+    # What follows the cleaning is reused, for the bytes come out the same.
+    assert ran == ["data_extraction", "basic_cleaning", "train_random_forest", "evaluation"]
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", text)
-    assert planned(options)[0]["evaluation"].startswith("same as run")
+    plan, _ = planned(options)
+    assert plan["data_split"].startswith("same as run")
+    assert plan["evaluation"].startswith("same as run")
 
 
-def test_main_reuse_and_main_rerun(run, planned):
+def test_main_reuse(run):
     assert run("main.reuse=false main.steps=basic_cleaning")[0] == ["basic_cleaning"]
-    # What follows is reused, for the bytes come out the same.
-    assert planned("main.rerun=[basic_cleaning]")[0]["data_split"].startswith("same as run")
-    ran, _ = run("main.rerun=[basic_cleaning]")
-    assert ran == ["data_extraction", "basic_cleaning"]
 
 
 @pytest.mark.parametrize(
-    ("file", "reruns", "stays"),
+    ("files", "reruns", "stays"),
     [
-        ("src/_utils/example/splitting.py", ["data_split"], ["eda", "basic_cleaning"]),
-        ("src/_utils/notebook.py", ["eda"], ["basic_cleaning", "evaluation"]),
-        ("src/_utils/shell.py", [], ["eda", "basic_cleaning", "evaluation"]),
-        ("src/eda/conda.yml", ["eda"], ["basic_cleaning", "evaluation"]),
+        (["src/_utils/example/splitting.py"], "data_split", ["eda", "basic_cleaning"]),
+        (["src/_utils/notebook.py", "src/eda/conda.yml"], "eda", ["basic_cleaning", "evaluation"]),
     ],
 )
-def test_code_reruns_what_imports_it(planned, edited, file, reruns, stays):
-    edited(file, "\n# a comment\n")
-    plan, _ = planned()
-    for name in reruns:
-        assert f"{file} changed" in plan[name]
+def test_code_reruns_what_imports_it(planned, project, edited, files, reruns, stays):
+    before = len(store_of(project).runs())
+    nobodys = "src/_utils/shell.py"
+    for file in [*files, nobodys]:
+        edited(file, "\n# a comment\n")
+    plan, text = planned()
+    assert list(plan) == COMPONENTS
+    for file in files:
+        assert f"{file} changed" in plan[reruns]
     for name in stays:
         assert plan[name].startswith("same as run")
+    assert nobodys not in text
+    assert len(store_of(project).runs()) == before
 
 
-def test_the_same_bytes_from_outside_are_the_same_data(run, ran_once, tmp_path):
-    shutil.copy(ran_once / RAW, tmp_path / "moved.csv")
-    assert run(f"data.file_url={tmp_path}/moved.csv")[0] == ["data_extraction"]
-
-
-def test_artifacts_that_are_gone_are_made_again(run, planned, ran_once):
-    store = store_of(ran_once)
+def test_a_changed_byte_is_refused_and_what_is_gone_is_made_again(run, project):
+    store = store_of(project)
     # Brackets in a value are no markup of the terminal's.
-    options = "main.steps=[data_extraction,basic_cleaning] 'cleaning.unknown_codes=[\"[/x]\"]'"
+    steps = "main.steps=[data_extraction,basic_cleaning,data_check]"
+    options = f"{steps} 'cleaning.unknown_codes=[\"[/x]\"]'"
     assert 'parameter unknown_codes ["??"] -> ["[/x]"]' in run(options)[1]
-    made = store.children(store.pipeline())[-1]
-    shutil.rmtree(made.info.artifact_uri.removeprefix("file://") + "/artifacts")
-    assert planned(options)[0]["basic_cleaning"] == "its artifacts are gone"
-    assert run(options)[0] == ["data_extraction", "basic_cleaning"]
-
-
-def test_a_changed_byte_is_refused_and_made_again(run, ran_once):
-    options = "main.steps=[data_extraction,basic_cleaning,data_check] cleaning.max_comb_mpg=66"
-    run(options)
-    store = store_of(ran_once)
     made = store.children(store.pipeline())[1]
     folder = Path(made.info.artifact_uri.removeprefix("file://")) / "artifacts"
     with (folder / "clean_data.parquet").open("r+b") as stream:
         stream.write(b"X")
-    ran = type_in(ran_once, f"python main.py {options} main.rerun=[data_check]")
+    ran = type_in(project, f"python main.py {options} main.rerun=[data_check]")
     assert ran.returncode == 1
     digest = made.data.tags["output.clean_data.parquet"]
     assert f"Artifact 'clean_data.parquet:{digest}' was changed" in ran.stdout
     assert "expected SHA-256" in ran.stdout and "found" in ran.stdout
     assert "main.rerun=[<component>]" in ran.stdout
 
+    shutil.rmtree(folder)
+    ran, text = run(options)
+    assert ran == ["data_extraction", "basic_cleaning"]
+    assert "basic_cleaning (its artifacts are gone)" in text
 
-def test_in_another_clone_and_experiment_the_same_store_serves(run, ran_once, tmp_path):
+
+def test_in_another_clone_and_experiment_the_same_store_and_bytes_serve(project, tmp_path):
     other = clone(tmp_path / "other")
-    store = f"MLFLOW_TRACKING_URI=sqlite:///{ran_once}/mlflow.db"
-    ran = type_in(other, f"{store} python main.py main.experiment_name=elsewhere")
+    shutil.copy(other / RAW, tmp_path / "moved.csv")
+    store = f"MLFLOW_TRACKING_URI=sqlite:///{project}/mlflow.db"
+    command = f"{store} python main.py main.experiment_name=elsewhere"
+    ran = type_in(other, f"{command} data.file_url={tmp_path}/moved.csv")
     assert ran.returncode == 0, ran.stdout
     assert ran.stdout.count(" reused from ") >= len(COMPONENTS) - 1
-    ran = type_in(other, f"{store} python main.py main.experiment_name=elsewhere main.steps=eda")
+    assert not_reused(ran.stdout) == ["data_extraction"]
+    ran = type_in(other, f"{command} main.steps=eda")
     assert "1/1 eda reused" in ran.stdout  # `latest` is what was reused there
 
 
@@ -180,20 +182,19 @@ class TestPlan:
         left = type_in(folder, "git status --porcelain --ignored").stdout
         assert "mlflow" not in left and "mlruns" not in left
 
-    def test_nothing_is_run_or_recorded(self, planned, ran_once):
-        before = len(store_of(ran_once).runs())
-        assert list(planned()[0]) == COMPONENTS
-        ran = type_in(ran_once, "mlflow run . -e plan --env-manager local -P steps=eda")
+    def test_nothing_is_run_or_recorded(self, project):
+        before = len(store_of(project).runs())
+        ran = type_in(project, "mlflow run . -e plan --env-manager local -P steps=eda")
         assert "reuse eda  same as run" in ran.stdout
-        assert len(store_of(ran_once).runs()) == before
+        assert len(store_of(project).runs()) == before
 
-    def test_faults_are_told(self, ran_once):
-        ran = type_in(ran_once, "python main.py main.plan=true main.steps=edda")
+    def test_faults_are_told(self, project):
+        ran = type_in(project, "python main.py main.plan=true main.steps=edda")
         assert ran.returncode == 1 and "did you mean 'eda'?" in ran.stdout
-        ran = type_in(ran_once, "python main.py main.plan=jpeg")
+        ran = type_in(project, "python main.py main.plan=jpeg")
         assert ran.returncode == 1 and "'jpeg': allowed are true, mermaid and svg" in ran.stdout
 
-    def test_the_picture_in_the_readme_is_the_one_it_draws(self, ran_once):
-        drawn = type_in(ran_once, "python main.py main.plan=svg").stdout
+    def test_the_picture_in_the_readme_is_the_one_it_draws(self, project):
+        drawn = type_in(project, "python main.py main.plan=svg").stdout
         assert drawn == (ROOT / "resources/images/pipeline.svg").read_text()
-        assert "flowchart TD" in type_in(ran_once, "python main.py main.plan=mermaid").stdout
+        assert "flowchart TD" in type_in(project, "python main.py main.plan=mermaid").stdout

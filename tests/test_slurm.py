@@ -39,7 +39,6 @@ def cluster(slurm, postgresql, tmp_path_factory):
     """What a user of the cluster sets: where it is, and a server that its nodes can reach."""
     database = postgresql.url.replace("postgresql:", "postgresql+psycopg:")
     server = TrackingServer(tmp_path_factory.mktemp("server"), database)
-    server.start()
     yield slurm.environment | {"MLFLOW_TRACKING_URI": server.url}
     server.stop()
 

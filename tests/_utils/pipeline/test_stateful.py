@@ -121,7 +121,7 @@ class Pipelines(RuleBasedStateMachine):
         assert component == planned.pinned({f"{name}:latest": latest.version})
         # In production a process makes one plan; this one makes many, of files that change.
         imports._modules_used_by.cache_clear()
-        decision = reuse.decide(component, experiment)
+        decision = reuse.decide(component, reuse.cache_key(component), experiment)
         key = self.now | {UNUSED: None, " x_artifact ": f"{name}:{latest.version}"}
         key[USED] = key[USED] if "_utils.used" in key[SCRIPT] else None
         made = {self.names[letter]: repr([letter, key]).encode() for letter in "yz"}
