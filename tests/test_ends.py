@@ -98,7 +98,7 @@ class TestKilled:
             left = running(store)
             assert at_work
             if whom != "mlflow":  # at whose end main.py closes its runs itself
-                assert {"basic_cleaning", "development"} <= {*left.values()}
+                assert len(left) > 1 and "development" in left.values()
 
         # One that is killed before there was a main.py
         typed = Typed(stubborn, MLFLOW_RUN)

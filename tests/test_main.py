@@ -202,21 +202,6 @@ class TestSweep:
         given = store.client.get_run(best).data.params
         assert dict(option.split("=", 1) for option in options) == given
 
-    def test_a_failed_job_does_not_stop_the_others(self, project, store):
-        options = "modeling.random_forest.n_estimators=5,-1,6"
-        command = f"python main.py main.steps=train_random_forest {options} -m"
-        ran = type_in(project, command)
-        assert ran.returncode == 1, ran.stdout
-        assert "Sweep: 3 jobs, 1 failed" in ran.stdout
-        told = "failed: modeling.random_forest.n_estimators=-1: Component 'train_random_forest'"
-        assert told in ran.stdout
-        sweep = store.pipeline()
-        jobs = [job.info.status for job in store.children(sweep)]
-        assert (sweep.info.status, jobs) == ("FAILED", ["FINISHED", "FAILED", "FINISHED"])
-        # The same again runs what is missing and nothing else.
-        again = type_in(project, command).stdout
-        assert len(re.findall("train_random_forest reused from", again)) == 2
-
 
 @pytest.fixture(scope="module")
 def by_option(project):

@@ -1,6 +1,7 @@
 """Sweeps whose jobs run on other machines: what that takes, and what to do with jobs left over."""
 
 import math
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from _utils.errors import UserError
 
 HERE = ("basic", "joblib", "submitit_local")  # launchers that use this machine only
+PASSED_ON = (  # variables, without any that may hold a secret: Ray shows them
+    *("MLFLOW_TRACKING_URI", "PYTHONPATH", "SWEEP_RUN_ID"),
+    *("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"),
+)
 INTERVAL = 0.5  # seconds
 DOCUMENTED = "see 'Sweeps on a cluster' in MLpipeline.md."
 
@@ -41,12 +46,12 @@ def check_server(wanted: str) -> None:
         )
 
 
-def pass_on(variables: dict[str, str], launcher: DictConfig) -> None:
-    """Let a running Ray cluster set these in the jobs; SLURM passes on the environment itself."""
+def pass_on_environment(launcher: DictConfig) -> None:
+    """Let a running Ray cluster set variables in the jobs; all others pass on the environment."""
     if "ray" in launcher:
-        for name, value in variables.items():
-            key = f"ray.init.runtime_env.env_vars.{name}"
-            OmegaConf.update(launcher, key, value, force_add=True)
+        variables = {name: os.environ[name] for name in PASSED_ON}
+        settings = {"runtime_env": {"env_vars": variables}, "log_to_driver": False}
+        OmegaConf.update(launcher, "ray.init", settings, force_add=True)
 
 
 def wait_for_jobs(arrays: list[str], patience: float = math.inf) -> None:

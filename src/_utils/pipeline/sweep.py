@@ -40,7 +40,6 @@ from _utils.pipeline.tracking import (
     start_top_run,
 )
 
-PASSED_ON = ("MLFLOW_TRACKING_URI", "PYTHONPATH", SWEEP)  # variables that jobs need
 TOLD = 3  # failed jobs whose reason is told in full
 
 
@@ -64,7 +63,7 @@ class SweepRun(Callback):
             cluster.check_tracking(config.hydra.runtime.choices["hydra/launcher"])
             run = start_top_run(config).info
             os.environ[SWEEP] = run.run_id
-            cluster.pass_on({name: os.environ[name] for name in PASSED_ON}, config.hydra.launcher)
+            cluster.pass_on_environment(config.hydra.launcher)
             Sweep.at_work = Sweep(run, config, jobs)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:

@@ -121,7 +121,8 @@ class Pipelines(RuleBasedStateMachine):
         assert component == planned.pinned({f"{name}:latest": latest.version})
         # In production a process makes one plan; this one makes many, of files that change.
         imports._modules_used_by.cache_clear()
-        decision = reuse.decide(component, reuse.cache_key(component), experiment)
+        cache_key = reuse.cache_key(component)
+        decision = reuse.decide(component, cache_key, experiment)
         key = self.now | {UNUSED: None, " x_artifact ": f"{name}:{latest.version}"}
         key[USED] = key[USED] if "_utils.used" in key[SCRIPT] else None
         made = {self.names[letter]: repr([letter, key]).encode() for letter in "yz"}
@@ -142,7 +143,7 @@ class Pipelines(RuleBasedStateMachine):
         used = self.can_use(run, name, latest.version)
         self.end(run, status if used else "FAILED", made if used else {})
         if used and kept:  # whatever the status: only one that is FINISHED may serve again
-            reuse.make_reusable(run.id, decision.key)
+            reuse.make_reusable(run.id, cache_key)
             run.key = key
 
     def edit(self, part, value):
