@@ -33,7 +33,7 @@ class TrackingServer:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "mlflow", "server", "--port", str(self.port)),
-                *("--workers", "1", "--backend-store-uri", self.database),
+                *("--workers", "1", "--backend-store-uri", database),
             ],
             cwd=folder,
             stderr=subprocess.PIPE,

@@ -109,6 +109,9 @@ def test_a_store_that_nodes_cannot_reach_is_refused(small):
     assert ran.stdout.startswith("hydra/launcher=submitit_slurm runs on machines that cannot reach")
     assert "start `mlflow server` with a PostgreSQL database" in ran.stdout
     assert not (small / "mlflow.db").exists()
+    ran = type_in(small, "python main.py main.backend=slurm")
+    assert ran.returncode == 1
+    assert "main.backend=slurm runs on machines that cannot reach" in ran.stdout
 
 
 class TestComponent:

@@ -151,6 +151,13 @@ def test_an_optimiser_goes_on_where_it_was(small, optuna):
     assert re.search(r"again: python main.py .*parameters.x=(20|50) .*\+search=", ran.stdout)
 
 
+def test_a_range_beside_other_values_is_refused(small):
+    ran = type_in(small, command("'range(1,4),9'"))
+    assert ran.returncode == 1
+    told = "x=range(1,4),9 cannot be read: write values out that stand beside a range()."
+    assert told in ran.stdout and "Traceback" not in ran.stdout
+
+
 def test_a_plan_of_a_sweep_tells_one_job_after_the_other(small):
     told = type_in(small, command("4,11", "main.plan=true")).stdout
     assert re.findall(r"^(reuse|run) +(\w+)", told, re.MULTILINE) == [

@@ -10,6 +10,7 @@ import mlflow
 from omegaconf import DictConfig, OmegaConf
 
 from _utils.errors import UserError
+from _utils.pipeline.tracking import SERVED
 
 HERE = ("basic", "joblib", "submitit_local")  # launchers that use this machine only
 PASSED_ON = (  # variables, without any that may hold a secret: Ray shows them
@@ -36,9 +37,8 @@ def check_server(wanted: str) -> None:
     Raises:
         UserError: The store is a file or a database; the message says that `wanted` needs more.
     """
-    uri = mlflow.get_tracking_uri()
-    if not uri.startswith(("http://", "https://", "databricks")):
-        scheme = uri.partition(":")[0]
+    scheme = os.environ.get(SERVED) or mlflow.get_tracking_uri().partition(":")[0]
+    if scheme not in ("http", "https", "databricks"):
         raise UserError(
             f"{wanted} runs on machines that cannot reach the tracking store ({scheme}:...) of "
             "this one: start `mlflow server` with a PostgreSQL database and set "

@@ -97,7 +97,7 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
         faults += [*find.in_project(components[-1]), *find.in_values(components[-1], root)]
     components, missing = pin_inputs_from_outside(components, experiment_id)
     if faults := faults + missing:
-        raise UserError("\n".join(faults))
+        raise UserError("\n".join(dict.fromkeys(faults)))
     return components
 
 

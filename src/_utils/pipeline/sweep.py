@@ -23,8 +23,9 @@ from joblib import cpu_count, effective_n_jobs
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from mlflow.entities import Run, RunInfo
 from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
-from _utils.errors import explain
+from _utils.errors import UserError, explain
 from _utils.pipeline import cluster
 from _utils.pipeline.processes import close_below, typed_command
 from _utils.pipeline.progress import Progress
@@ -58,7 +59,8 @@ class SweepRun(Callback):
         jobs = number_of_jobs(config)
         share_cores(config.hydra, 1 if config.main.plan else jobs)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # what a launcher raises comes to main.py
-        os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # where jobs find _utils
+        places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))  # jobs need _utils
         if not config.main.plan:
             cluster.check_tracking(config.hydra.runtime.choices["hydra/launcher"])
             run = start_top_run(config).info
@@ -105,7 +107,11 @@ class Sweep:
 
 
 def number_of_jobs(config: DictConfig) -> int:
-    """How many jobs the sweep is going to have."""
+    """How many jobs the sweep is going to have.
+
+    Raises:
+        UserError: Hydra cannot read it.
+    """
     sweeper = config.hydra.sweeper
     if "n_trials" in sweeper:  # an optimiser
         warnings.filterwarnings("ignore", "(?s).*has been deprecated in v", FutureWarning)
@@ -113,7 +119,13 @@ def number_of_jobs(config: DictConfig) -> int:
     lists = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     overrides = parser.parse_overrides([*lists, *config.hydra.overrides.task])
-    return len(BasicSweeper.split_arguments(overrides, max_batch_size=None)[0])
+    try:
+        return len(BasicSweeper.split_arguments(overrides, max_batch_size=None)[0])
+    except OmegaConfBaseException as error:  # how Hydra fails at a list with a range in it
+        swept = ", ".join(each.input_line for each in overrides if each.is_sweep_override())
+        raise UserError(
+            f"The sweep {swept} cannot be read: write values out that stand beside a range()."
+        ) from error
 
 
 def share_cores(hydra: DictConfig, jobs: int) -> None:

@@ -36,6 +36,7 @@ DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
+SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
 SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
@@ -188,6 +189,7 @@ def serve_tracking_store() -> str:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for variable in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
         os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1"]))
+    os.environ[SERVED] = url.drivername
     os.environ.setdefault("MLFLOW_UI", "http://127.0.0.1:5000")  # of `mlflow ui`, once this ends
     mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}")
     return uri

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from _utils.artifacts import log_artifact, set_alias
 from _utils.errors import UserError
+from _utils.pipeline import faults as find
 from _utils.pipeline.plan import as_text, make_plan
 
 
@@ -166,6 +167,15 @@ def test_a_store_that_cannot_work(plan, overrides, told):
     with pytest.raises(UserError) as refused:
         plan(overrides, "split.seed=???")
     assert told in str(refused.value) and "split.seed" in str(refused.value)
+
+
+def test_a_component_may_have_a_backend_of_its_own(plan, monkeypatch):
+    monkeypatch.setattr(find, "in_backend", lambda component: [])
+    common = ["main.steps='download,eda'", "main.backend=slurm", "+main.backend_config={a:1,b:2}"]
+    own = ["+components.eda.backend_config={b:3}", "+components.data_extraction.backend=local"]
+    download, eda = plan(*common, *own)
+    assert (download.backend, download.backend_config) == ("local", {})
+    assert (eda.backend, eda.backend_config) == ("slurm", {"a": 1, "b": 3})
 
 
 def test_what_has_to_run_says_why(plan):

@@ -1,0 +1,133 @@
+"""What a sweep costs: side by side against one after the other, and beside a bare joblib loop.
+
+python benchmarks/sweep.py forests [jobs]     real forests: serial, parallel, and a bare loop
+python benchmarks/sweep.py growth [jobs ...]  seconds per job of sweeps of several sizes
+python benchmarks/sweep.py lost [jobs]        16 at a time against SQLite: how many are lost
+
+With MLFLOW_TRACKING_URI set, that server is used instead of SQLite; what follows `--` is added to
+the sweeps' overrides: `-- hydra/launcher=submitit_slurm hydra.launcher.partition=debug`.
+Goals: the ratio of serial to parallel at least 0.9 of the number of cores, of parallel to bare at
+most 1.5, and the same seconds per job whatever the number of jobs.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path += [str(ROOT / "src"), str(ROOT / "tests")]
+
+BARE = """
+import sys
+import pandas as pd
+from joblib import Parallel, delayed
+sys.path.append("src")
+from _utils.example.model import FEATURES, TARGET, build_model
+from _utils.example.scores import regression_scores
+from _utils.example.splitting import split
+
+def train(max_features):
+    data = pd.read_parquet(sys.argv[1])
+    train, validation = split(data, test_size=0.2, group_by=["division", "carline"],
+                              stratify_by="class", seed=42)
+    parameters = {"n_estimators": 100, "max_features": max_features, "random_state": 42}
+    model = build_model(100, parameters).fit(train[FEATURES], train[TARGET])
+    return regression_scores(validation[TARGET], model.predict(validation[FEATURES]))
+
+Parallel(n_jobs=-1)(delayed(train)(n) for n in range(1, int(sys.argv[2]) + 1))
+"""
+
+
+def seconds(command: list[str], folder: Path) -> float:
+    start = time.monotonic()
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - start
+
+
+def forests(folder: Path, jobs: int, overrides: list[str]) -> None:
+    """Time each beyond its first job, which pays for imports and the store."""
+    python = [sys.executable, "main.py"]
+    steps = "main.steps=data_extraction,basic_cleaning,data_split".replace("=", "='") + "'"
+    seconds([*python, steps], folder)
+    from conftest import store_of
+
+    split = next(run for run in store_of(folder).runs() if run.info.run_name == "data_split")
+    data = (
+        f"{split.info.artifact_uri.removeprefix('file://')}/train_data.parquet/train_data.parquet"
+    )
+    (folder / "bare.py").write_text(BARE)
+
+    def sweep(how_many: int, *more: str) -> float:
+        values = f"modeling.random_forest.max_features=range(1,{how_many + 1})"
+        return seconds(
+            [*python, "-m", "main.steps=train_random_forest", "main.reuse=false", values, *more],
+            folder,
+        )
+
+    bare = [seconds([sys.executable, "bare.py", data, str(n)], folder) for n in (1, jobs)]
+    parallel = [sweep(n, *overrides) for n in (1, jobs)]
+    serial = [sweep(n, "hydra.launcher.n_jobs=1") for n in (1, jobs)]
+    took = {
+        name: pair[1] - pair[0]
+        for name, pair in {"bare": bare, "parallel": parallel, "serial": serial}.items()
+    }
+    print({name: f"{value:.0f} s" for name, value in took.items()}, f"beyond the first of {jobs}")
+    ratio = took["serial"] / took["parallel"]
+    print(f"serial to parallel {ratio:.2f}, {ratio / os.cpu_count():.2f} of the cores")
+    print(f"parallel to bare {took['parallel'] / took['bare']:.1f}")
+
+
+def small_sweep(folder: Path, jobs: int, *overrides: str) -> float:
+    values = f"components.trial.parameters.x=range(1,{jobs + 1})"
+    return seconds(
+        [sys.executable, "main.py", "-m", "main.reuse=false", values, *overrides], folder
+    )
+
+
+def growth(folder: Path, sizes: list[int], overrides: list[str]) -> None:
+    for jobs in sizes:
+        first = small_sweep(folder, 1, *overrides)
+        each = (small_sweep(folder, jobs, *overrides) - first) / (jobs - 1)
+        print(f"{jobs} jobs: {each:.2f} s each beyond the first")
+
+
+def lost(folder: Path, jobs: int, overrides: list[str]) -> None:
+    from conftest import Store, store_of
+
+    took = small_sweep(folder, jobs, "hydra.launcher.n_jobs=16", *overrides)
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    store = Store(uri) if uri else store_of(folder)
+    done = [
+        job
+        for job in store.children(store.pipeline())
+        if job.info.status == "FINISHED" and "trial.score" in job.data.metrics
+    ]
+    print(f"{jobs} jobs, 16 at a time: {jobs - len(done)} lost, {took:.0f} s")
+
+
+def main(what: str, numbers: list[int], overrides: list[str]) -> None:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # it would measure the compiler
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    from conftest import clone
+    from small import make_small
+
+    if uri:  # the tests' helpers take it out
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+    with tempfile.TemporaryDirectory() as name:
+        folder = clone(Path(name) / "clone")
+        if what == "forests":
+            forests(folder, *(numbers or [150]), overrides)
+        elif what == "growth":
+            growth(make_small(folder), numbers or [10, 150, 500], overrides)
+        else:
+            lost(make_small(folder), *(numbers or [64]), overrides)
+
+
+if __name__ == "__main__":
+    given, _, more = " ".join(sys.argv[1:]).partition(" -- ")
+    kind, *sizes = given.split()
+    main(kind, [int(size) for size in sizes], more.split())
