@@ -28,6 +28,7 @@ lint: .venv/ready ## Check style and format
 benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/reuse.py
+	$(BIN)/python benchmarks/sweep.py forests 30
 
 .venv/ready: environment.yml
 	$(PYTHON) -m venv --clear .venv

@@ -158,6 +158,23 @@ def test_a_range_beside_other_values_is_refused(small):
     assert told in ran.stdout and "Traceback" not in ran.stdout
 
 
+def test_the_next_run_closes_a_sweep_that_was_killed(small):
+    (small / "outputs/started-long").unlink(missing_ok=True)
+    typed = Typed(small, command("long,6", "main.reuse=false"))
+    wait_for((small / "outputs/started-long").exists)
+    wait_for(lambda: "FINISHED" in jobs_of(small).values())
+    at_work = typed.at_work("run.py")
+    typed.signal(signal.SIGKILL, "all")
+    typed.end()
+    after = type_in(small, "python main.py")
+    assert after.returncode == 0, after.stdout
+    assert not any(map(is_alive, at_work))
+    runs = store_of(small).runs()
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+    left = [run.info.run_name for run in runs if run.info.status == "KILLED"]
+    assert {"development", "trial"} <= {*left}
+
+
 def test_a_plan_of_a_sweep_tells_one_job_after_the_other(small):
     told = type_in(small, command("4,11", "main.plan=true")).stdout
     assert re.findall(r"^(reuse|run) +(\w+)", told, re.MULTILINE) == [

@@ -145,7 +145,7 @@ def close_dead_runs(is_local: bool) -> int:
     }
     if is_local and not _is_launching():  # those that were killed before main.py could tag them
         dead |= {run.info.run_id for run in running if _is_unclaimed(run)}
-    dead |= {run.info.run_id for run in running if run.data.tags.get(MLFLOW_PARENT_RUN_ID) in dead}
+    dead |= _below(dead, running)
     if dead:
         end_processes(working_for(dead))
     for run_id in dead:
@@ -158,17 +158,19 @@ def close_below(run_id: str) -> None:
     """Close the runs below one that are open, as KILLED, and end what still works for them."""
     client = MlflowClient()
     running = client.search_runs(all_experiments(), "attributes.status = 'RUNNING'")
-    open_below = {run_id}
-    for _ in "job", "component":
-        open_below |= {
-            run.info.run_id
-            for run in running
-            if run.data.tags.get(MLFLOW_PARENT_RUN_ID) in open_below
-        }
-    open_below -= {run_id}
-    end_processes(working_for(open_below))
-    for below in open_below:
+    left = _below({run_id}, running)
+    end_processes(working_for(left))
+    for below in left:
         client.set_terminated(below, "KILLED")
+
+
+def _below(run_ids: set[str], running: list[Run]) -> set[str]:
+    """Those of the running that are children of these, or children of such."""
+    parents = {run.info.run_id: run.data.tags.get(MLFLOW_PARENT_RUN_ID) for run in running}
+    found = set(run_ids)
+    for _ in "jobs of a sweep", "components":
+        found |= {run_id for run_id, parent in parents.items() if parent in found}
+    return found - run_ids
 
 
 def _is_unclaimed(run: Run) -> bool:
