@@ -55,7 +55,7 @@ def on_slurm(values: str, *options: str) -> str:
 
 
 def is_long(process: psutil.Process) -> bool:
-    return process.info["cmdline"][-2:] == ["run.py", "long"]
+    return (process.info["cmdline"] or [])[-2:] == ["run.py", "long"]  # none: it has ended
 
 
 class TestSweep:
