@@ -97,7 +97,7 @@ class TestSweep:
         wait_for((small / "outputs/started-long").exists)
         typed.signal(signal.SIGINT, "all")
         assert typed.end() == 130
-        wait_for(lambda: not slurm.run("squeue", "-h"), patience=10)
+        wait_for(lambda: not slurm.run("squeue", "-h"), patience=30)
         store = Store(cluster["MLFLOW_TRACKING_URI"])
         assert store.pipeline().info.status == "KILLED"
         assert not [run for run in store.runs() if run.info.status == "RUNNING"]

@@ -35,7 +35,7 @@ def jobs_of(folder) -> dict[str, str]:
     return {run.data.params[key]: run.info.status for run in store.children(store.pipeline())}
 
 
-def wait_for(condition, patience: float = 60) -> None:
+def wait_for(condition, patience: float = 180) -> None:
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end
