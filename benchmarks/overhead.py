@@ -74,7 +74,9 @@ def make_project(folder: Path, component: str) -> None:
     lines = [f"  {step}: {{parameters: {{value: 1}}}}" for step in STEPS]
     main = (
         f"main: {{project_name: overhead, experiment_name: overhead, steps: all, aliases: {{}}, "
-        f"execute_steps: [{', '.join(STEPS)}], reuse: false, rerun: [], plan: false}}"
+        f"execute_steps: [{', '.join(STEPS)}], reuse: false, rerun: [], plan: false, "
+        "artifact_store: mlflow, storage_url: null, backend: local, backend_config: {}, "
+        "objective: {metric: step_1.value, direction: minimize}}"
     )
     text = "\n".join([defaults, main, "components:", *lines, hydra])
     (folder / "config.yaml").write_text(text)
