@@ -69,7 +69,7 @@ def _from_csv(source: Path, target: Path) -> int:
             types[name] = _narrowest(column, types.get(name, INTEGER))
     if types:
         _refuse_open_quote(source, batch.columns[-1])
-    return _write(_read_csv(source, types), pa.schema(types), target)
+    return write(_read_csv(source, types), pa.schema(types), target)
 
 
 def _read_csv(source: Path, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
@@ -108,7 +108,7 @@ def _from_json(source: Path, target: Path) -> int:
     for batch in _read_json(source, None):
         own = pa.schema([field.with_type(_as_written(field.type)) for field in batch.schema])
         schema = pa.unify_schemas([schema, own], promote_options="permissive")
-    return _write(_read_json(source, schema), schema, target) if schema.names else 0
+    return write(_read_json(source, schema), schema, target) if schema.names else 0
 
 
 def _read_json(source: Path, schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
@@ -150,7 +150,8 @@ def _from_parquet(source: Path, target: Path) -> int:
     return rows
 
 
-def _write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target: Path) -> int:
+def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target: Path) -> int:
+    """Write batches of this schema to a Parquet file; returns the number of rows."""
     rows, group, size = 0, [], 0
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in batches:

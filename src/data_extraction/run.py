@@ -8,7 +8,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 
 import mlflow
 
-from _utils.artifacts import log_artifact
+from _utils.appending import append
+from _utils.artifacts import log_artifact, use_artifact
 from _utils.component import launch, scratch_folder
 from _utils.fetch import fetch
 from _utils.tables import to_parquet
@@ -18,7 +19,11 @@ def go(args: argparse.Namespace) -> None:
     """Fetch, convert, publish."""
     downloaded = fetch(args.file_url, scratch_folder())
     target = scratch_folder() / args.artifact_name
-    mlflow.log_metric("rows", to_parquet(downloaded, target))
+    rows = to_parquet(downloaded, target)
+    if args.add_to_artifact:
+        new = target.rename(scratch_folder() / "new.parquet")
+        rows = append(new, use_artifact(args.add_to_artifact), target)
+    mlflow.log_metric("rows", rows)
     log_artifact(target, type=args.artifact_type, description=args.artifact_description)
 
 
@@ -28,4 +33,5 @@ if __name__ == "__main__":
     parser.add_argument("--artifact_name", required=True, help="name of the artifact to make")
     parser.add_argument("--artifact_type", required=True, help="what kind of thing it is")
     parser.add_argument("--artifact_description", required=True, help="one sentence about it")
+    parser.add_argument("--add_to_artifact", help="rows that come first, as name:version, or none")
     launch(go, parser)

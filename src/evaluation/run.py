@@ -1,4 +1,4 @@
-"""Score the model on data that it has not seen, beside a predictor that always says the mean."""
+"""Score the model on data that it has not seen; the better of it and the champion is champion."""
 
 import argparse
 import sys
@@ -9,29 +9,81 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
+from sklearn.pipeline import Pipeline
 
 from _utils.artifacts import use_artifact
 from _utils.component import launch
 from _utils.example.figures import predicted_against_actual, residual_figure
 from _utils.example.model import FEATURES, TARGET
+from _utils.example.promotion import decide_promotion, unseen_rows
 from _utils.example.scores import regression_scores, scores_by
+from _utils.registry import CHALLENGER, CHAMPION, find_version, promote, register_model
 
 
 def go(args: argparse.Namespace) -> None:
-    """Fetch, score, publish."""
+    """Fetch, score, publish; and let the model be the champion if it is good enough."""
     model = mlflow.sklearn.load_model(str(use_artifact(args.model_artifact)))
     train = pd.read_parquet(use_artifact(args.train_artifact))
     test = pd.read_parquet(use_artifact(args.test_artifact))
     actual, predicted = test[TARGET], model.predict(test[FEATURES])
+    scores = regression_scores(actual, predicted)
     baseline = np.full(len(test), train[TARGET].mean())
     table = scores_by(test, actual, predicted, by=args.scores_by)
 
-    mlflow.log_metrics(regression_scores(actual, predicted))
+    mlflow.log_metrics(scores)
     for name, value in regression_scores(actual, baseline).items():
         mlflow.log_metric(f"mean_predictor_{name}", value)
     mlflow.log_figure(predicted_against_actual(actual, predicted), "predicted_against_actual.png")
     mlflow.log_figure(residual_figure(actual, predicted), "residuals.png")
     mlflow.log_text(table.to_csv(index=False), f"scores_by_{args.scores_by}.csv")
+    promoted, reason = register_and_compare(args, model, test, scores)
+    mlflow.set_tag("promotion", reason)
+    print(f"{'Promoted' if promoted else 'Not promoted'}: {reason}")
+
+
+def register_and_compare(
+    args: argparse.Namespace, model: Pipeline, test: pd.DataFrame, scores: dict[str, float]
+) -> tuple[bool, str]:
+    """Register the model as challenger; it is champion if there is none, or it is better."""
+    of_data = {"train_artifact": args.train_artifact, "test_artifact": args.test_artifact}
+    known = of_data | {name: f"{value:.6f}" for name, value in scores.items()}
+    challenger = register_model(args.model_artifact, args.registered_model, known)
+    uri = f"models:/{args.registered_model}@{CHAMPION}"
+    while True:
+        champion = find_version(uri)
+        if champion and champion.version == challenger.version:
+            return False, f"version {champion.version} is the champion already"
+        promoted, reason = decide_promotion(
+            scores,
+            errors_beside_champion(champion, model, test),
+            max_mae=args.max_mae,
+            min_r2=args.min_r2,
+            min_improvement=args.min_improvement,
+        )
+        if not promoted:
+            return False, f"version {challenger.version}: {reason}"
+        if promote(challenger, reason, instead_of=champion):
+            return True, f"version {challenger.version}: {reason}"
+        # Another pipeline has promoted its model meanwhile: compare with that one
+
+
+def errors_beside_champion(
+    champion: ModelVersion | None, model: Pipeline, test: pd.DataFrame
+) -> dict[str, float] | None:
+    """The mean absolute errors of champion and challenger on test rows that neither has seen."""
+    if not champion:
+        return None
+    if seen := champion.tags.get("train_artifact"):
+        test = unseen_rows(test, pd.read_parquet(use_artifact(seen)))
+    rivals = {CHAMPION: mlflow.sklearn.load_model(champion.source), CHALLENGER: model}
+    errors = {
+        name: float((test[TARGET] - rival.predict(test[FEATURES])).abs().mean())
+        for name, rival in rivals.items()
+        if len(test)
+    }
+    mlflow.log_metrics({f"{name}_mae": error for name, error in errors.items()})
+    return errors
 
 
 if __name__ == "__main__":
@@ -40,4 +92,8 @@ if __name__ == "__main__":
     parser.add_argument("--train_artifact", required=True, help="train data, as name:version")
     parser.add_argument("--test_artifact", required=True, help="test data, as name:version")
     parser.add_argument("--scores_by", required=True, help="column of the table of scores")
+    parser.add_argument("--registered_model", required=True, help="its name in the registry")
+    parser.add_argument("--max_mae", type=float, required=True, help="limit of a champion, mpg")
+    parser.add_argument("--min_r2", type=float, required=True, help="limit of a champion")
+    parser.add_argument("--min_improvement", type=float, required=True, help="share of the MAE")
     launch(go, parser)

@@ -46,7 +46,9 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     results: list[Result] = []
     for number, component in enumerate(plan, start=1):
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
-        result = run_or_reuse(component.pinned(made), pipeline, env_manager, title)
+        result = run_or_reuse(
+            component.pinned(made).with_models_pinned(), pipeline, env_manager, title
+        )
         results.append(result)
         # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.
         mlflow.log_metrics({f"{result.name}.{key}": value for key, value in result.metrics.items()})

@@ -20,6 +20,7 @@ from _utils.errors import UserError
 from _utils.index import NAME
 from _utils.pipeline.cluster import check_server
 from _utils.pipeline.options import keys_of
+from _utils.registry import find_version
 from _utils.stores import STORES, chosen_store
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def in_project(component: Component) -> Iterator[str]:
             f"src/{name}/MLproject: declare it there or take it out."
         )
     for key, parameter in declared.items():
-        if key not in given and parameter.default is None:
+        empty = not given.get(key) and key.endswith(("_artifact", "_url", "artifact_name"))
+        if parameter.default is None and (key not in given or empty):
             yield (
                 f"parameter '{key}' of src/{name}/MLproject has no value: set "
                 f"components.{name}.parameters.{key} in config.yaml."
@@ -153,6 +155,7 @@ def in_values(component: Component, root: Path) -> Iterator[str]:
             yield f"{place}.{key} has {len(value)} characters, MLflow allows {LONGEST_PARAMETER}."
         if (
             key.endswith("_url")
+            and value
             and "://" not in value
             and not (root / Path(value).expanduser()).is_file()
         ):
@@ -160,6 +163,11 @@ def in_values(component: Component, root: Path) -> Iterator[str]:
                 f"{place}.{key}: there is no file '{root / value}'. A path is taken from the "
                 "repository's folder; anything else needs its scheme, such as https://."
             )
+    for key in component.models:
+        try:
+            find_version(component.parameters[key])
+        except UserError as error:
+            yield f"{place}.{key}: {error}"
     for key, value in component.outputs.items():
         if not NAME.fullmatch(value):
             yield (

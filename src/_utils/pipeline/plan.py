@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from _utils.errors import UserError
 from _utils.index import LATEST, find_artifact, parse_reference
 from _utils.pipeline import faults as find
+from _utils.registry import SCHEME, pin_model
 from _utils.stores import choose_store
 
 
@@ -42,7 +43,7 @@ class Component:
         return {
             key: value
             for key, value in self.parameters.items()
-            if (key == "artifact_name" or key.endswith("_artifact")) and ":" not in value
+            if (key == "artifact_name" or key.endswith("_artifact")) and value and ":" not in value
         }
 
     def pinned(self, versions: dict[str, str]) -> "Component":
@@ -53,6 +54,16 @@ class Component:
             if reference in versions
         }
         return replace(self, parameters=self.parameters | pins)
+
+    def with_models_pinned(self) -> "Component":
+        """The same with `models:/name/<version>` for each `models:/name@alias`, as of now."""
+        pins = {key: pin_model(self.parameters[key]) for key in self.models}
+        return replace(self, parameters=self.parameters | pins)
+
+    @property
+    def models(self) -> list[str]:
+        """Parameters that name a version of MLflow's model registry."""
+        return [key for key, value in self.parameters.items() if value.startswith(SCHEME)]
 
 
 def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list[Component]:

@@ -47,7 +47,7 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
     made: dict[str, str] = {}
     expected: dict[str, str] = {}
     for component in plan:
-        component = component.pinned(made)
+        component = component.pinned(made).with_models_pinned()
         new = [ref for ref in component.inputs.values() if ref.endswith(f":{LATEST}")]
         versions: dict[str, str] = {}
         if new and not component.must_run:

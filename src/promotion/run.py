@@ -1,0 +1,33 @@
+"""Make a version of the model the champion by hand, a new one or an old one."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
+
+import mlflow
+
+from _utils.component import launch
+from _utils.errors import UserError
+from _utils.registry import CHAMPION, find_version, promote
+
+
+def go(args: argparse.Namespace) -> None:
+    """Look both versions up, and promote."""
+    before = find_version(f"models:/{args.registered_model}@{CHAMPION}")
+    version = find_version(f"models:/{args.registered_model}/{args.version}")
+    if before and before.version == version.version:
+        raise UserError(f"Version {version.version} of {version.name} is the champion already.")
+    reason = f"by hand, in the place of {f'version {before.version}' if before else 'none'}"
+    if not promote(version, reason, instead_of=before):
+        raise UserError("Another pipeline has just promoted a version: look at it, then try again.")
+    mlflow.set_tag("promotion", f"version {version.version}: {reason}")
+    print(f"Version {version.version} of {version.name} is the champion, {reason}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--registered_model", required=True, help="its name in the registry")
+    parser.add_argument("--version", required=True, help="number of the version")
+    launch(go, parser)
