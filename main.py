@@ -33,15 +33,17 @@ complete_own(ROOT / "conda.yml")  # before anything else is imported, for it may
 
 import hydra
 import mlflow
+from mlflow.entities import Run
 from omegaconf import DictConfig, OmegaConf
 
 from _utils.errors import UserError
+from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
 from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import check_overrides, hydra_arguments
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, watch_for_interrupts
-from _utils.pipeline.report import print_summary, value_of
+from _utils.pipeline.report import Result, print_summary, value_of
 from _utils.pipeline.sweep import close_runs, give_up
 from _utils.pipeline.tracking import pipeline_run
 
@@ -52,12 +54,21 @@ def go(config: DictConfig) -> float | None:
     if config.main.plan:
         return show_plan(config, ROOT)
     with pipeline_run(config) as run:
-        plan = make_plan(config, ROOT, run.info.experiment_id)
-        mlflow.log_text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
-        results = run_components(plan, run)
-        print_summary([component.name for component in plan], results)
-        raise_for_failure(results)
+        results = run_pipeline(config, run)
+        if has_to_retrain(config.main, results):
+            with retraining_run(run) as second:
+                results = run_pipeline(retraining(config), second)
         return value_of(config.main.objective.metric, results)
+
+
+def run_pipeline(config: DictConfig, run: Run) -> list[Result]:
+    """Plan, and run the components as children of this MLflow run."""
+    plan = make_plan(config, ROOT, run.info.experiment_id)
+    mlflow.log_text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
+    results = run_components(plan, run)
+    print_summary([component.name for component in plan], results)
+    raise_for_failure(results)
+    return results
 
 
 if __name__ == "__main__":

@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 MAIN_KEYS = {
     *("project_name", "experiment_name", "execute_steps", "steps", "aliases"),
     *("reuse", "rerun", "plan", "artifact_store", "storage_url", "objective"),
-    *("backend", "backend_config"),
+    *("backend", "backend_config", "on_alarm", "retrain"),
 }
 COMPONENT_KEYS = {"parameters", "cache", "backend", "backend_config"}
+CHOICES = {
+    "objective.direction": ("minimize", "maximize"),
+    "on_alarm": ("report", "retrain"),
+}
 # The backends there are, and the commands that they need
 NEEDED = {"local": (), "slurm": ("srun",), "kubernetes": ("docker",), "databricks": ()}
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit
@@ -47,11 +51,12 @@ def unknown_keys(config: DictConfig) -> Iterator[str]:
             yield f"unknown config key '{prefix}.{key}': allowed are {', '.join(sorted(allowed))}."
 
 
-def bad_objective(main: DictConfig) -> Iterator[str]:
-    """A direction that there is not."""
-    direction = main.objective.direction
-    if direction not in ("minimize", "maximize"):
-        yield f"main.objective.direction '{direction}': allowed are minimize and maximize."
+def bad_choices(main: DictConfig) -> Iterator[str]:
+    """Words that are none of those that a key of `main` allows."""
+    for key, allowed in CHOICES.items():
+        chosen = OmegaConf.select(main, key)
+        if chosen not in allowed:
+            yield f"main.{key} '{chosen}': allowed are {' and '.join(allowed)}."
 
 
 def unresolvable(config: DictConfig) -> Iterator[str]:

@@ -87,7 +87,7 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     faults += choose_store(config.main)
     rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
     faults += [*unknown, *find.unknown_keys(config), *find.unresolvable(config)]
-    faults += find.bad_objective(config.main)
+    faults += find.bad_choices(config.main)
     components = []
     for name in names:
         try:

@@ -1,0 +1,42 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from _utils.example.promotion import decide_promotion, unseen_rows
+
+LIMITS = {"max_mae": 2.0, "min_r2": 0.5, "min_improvement": 0.1}
+GOOD = {"mae": 1.5, "r2": 0.8, "rmse": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("scores", "errors", "promoted", "reason"),
+    [
+        (GOOD, None, True, "the first: MAE 1.500 mpg and R2 0.800 are within the limits"),
+        (GOOD | {"mae": 2.1}, None, False, "MAE 2.100 mpg is above the limit of 2.0"),
+        (GOOD | {"r2": 0.4}, None, False, "R2 0.400 is below the limit of 0.5"),
+        (GOOD, {"champion": 2.0, "challenger": 1.7}, True, "the champion's 2.000: 15.0% lower"),
+        (GOOD, {"champion": 2.0, "challenger": 1.9}, False, "5.0% lower, and 10.0% are asked for"),
+        (GOOD, {"champion": 2.0, "challenger": 2.2}, False, "-10.0% lower"),
+        (GOOD, {"champion": 0.0, "challenger": 0.0}, False, "0.0% lower"),
+        (GOOD | {"mae": 2.1}, {"champion": 9.0, "challenger": 1.0}, False, "above the limit"),
+        (GOOD, {}, False, "the champion was trained on all of the test data"),
+    ],
+)
+def test_limits_then_the_margin(scores, errors, promoted, reason):
+    decision = decide_promotion(scores, errors, **LIMITS)
+    assert decision[0] == promoted
+    assert reason in decision[1]
+
+
+def test_a_margin_that_is_just_met():
+    errors = {"champion": 2.0, "challenger": 1.5}
+    assert decide_promotion(GOOD, errors, **LIMITS | {"min_improvement": 0.25})[0]
+
+
+def test_rows_that_a_model_was_trained_on_are_no_test_for_it():
+    rows = [("a", 1.0, "2012-01-01"), ("b", np.nan, "2012-01-02"), (None, 2.0, None)]
+    test = pd.DataFrame(rows, columns=["text", "number", "date"]).astype({"date": "datetime64[us]"})
+    train = test.iloc[[1, 2]].reset_index(drop=True).assign(more="not in the test set")
+    assert unseen_rows(test, train).index.tolist() == [0]
+    assert unseen_rows(test, test.head(0)).index.tolist() == [0, 1, 2]
+    assert unseen_rows(test, test).empty
