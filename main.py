@@ -14,6 +14,9 @@ import os
 import sys
 from pathlib import Path
 
+if not (3, 10) <= sys.version_info < (3, 14):
+    sys.exit(f"Python {sys.version.split()[0]} of {sys.executable}: take one of 3.10 to 3.13.")
+
 # For this process and those of the components: quiet, and no time spent on usage statistics.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

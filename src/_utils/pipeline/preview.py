@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from _utils.errors import UserError
 from _utils.index import LATEST
+from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.graph import as_mermaid, as_svg
 from _utils.pipeline.plan import Component, as_latest, make_plan
 from _utils.pipeline.report import console
@@ -23,6 +24,7 @@ DRAWINGS = {"mermaid": as_mermaid, "svg": as_svg}
 def show_plan(config: DictConfig, root: Path) -> None:
     """Print what a run with this config would do, or draw it; nothing is run or recorded."""
     with faults_told(), tempfile.TemporaryDirectory() as folder:
+        check_machine(config.main)
         database = make_url(mlflow.get_tracking_uri()).database
         if mlflow.get_tracking_uri().startswith("sqlite") and not Path(database).exists():
             mlflow.set_tracking_uri(f"sqlite:///{folder}/empty.db")

@@ -29,6 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from sqlalchemy.engine import make_url
 
 from _utils.errors import explain
+from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import PROCESS, close_below, close_dead_runs, launcher, process_tag
 from _utils.pipeline.report import console, print_ui_hint
 
@@ -93,6 +94,7 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     was chosen with --experiment-name is taken as it is.
     """
     with faults_told():
+        check_machine(config.main)
         is_local = serve_tracking_store().startswith("sqlite")
         if closed := close_dead_runs(is_local):
             console.print(f"Closed {closed} runs whose process was killed.", style="dim")
