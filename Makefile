@@ -30,6 +30,9 @@ benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	$(BIN)/python benchmarks/reuse.py
 	$(BIN)/python benchmarks/sweep.py forests 30
 
+clean-envs: .venv/ready ## Remove the environments that MLflow made for this project, after asking
+	$(BIN)/python src/_utils/pipeline/clean_envs.py
+
 .venv/ready: environment.yml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(sed -n 's/^ *- \(uv==.*\)/\1/p' environment.yml)
@@ -39,4 +42,4 @@ benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	|| $(BIN)/python -m pip install --quiet -r .venv/requirements.txt
 	touch .venv/ready
 
-.PHONY: help run ui test test-fast lint benchmark
+.PHONY: help run ui test test-fast lint benchmark clean-envs

@@ -14,11 +14,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import distributions
 from pathlib import Path
 
-MARK = "complete"  # an empty file in a finished environment
+ROOT = Path(__file__).resolve().parents[3]  # of the repository
+MARK = "complete"  # a file in a finished environment: the repositories that use it, a line each
 PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 
 
@@ -38,6 +39,7 @@ def complete(prefix: Path, conda_file: Path) -> None:
         conda_file: What it is to be made of; its `pip:` list counts.
     """
     if (prefix / MARK).exists():
+        mark(prefix)
         return
     checking = f"Checking the new environment {prefix.name}; if another run makes it, waiting."
     print(checking, file=sys.stderr)
@@ -50,7 +52,22 @@ def complete(prefix: Path, conda_file: Path) -> None:
     subprocess.run([*install, *requirements], check=True)
     if not _is_whole(prefix):
         subprocess.run([*install, again, *requirements], check=True)
-    (prefix / MARK).touch()
+    mark(prefix)
+
+
+def mark(prefix: Path) -> None:
+    """Let an environment say that it is finished, and that this repository uses it."""
+    if ROOT not in users_of(prefix):
+        with (prefix / MARK).open("a", encoding="utf-8") as file:
+            file.write(f"{ROOT}\n")
+
+
+def users_of(prefix: Path) -> set[Path]:
+    """The repositories that use an environment, of those that are still there."""
+    with suppress(OSError):
+        lines = (prefix / MARK).read_text(encoding="utf-8").splitlines()
+        return {Path(line) for line in lines if Path(line).is_dir()}
+    return set()
 
 
 def _is_whole(prefix: Path) -> bool:
@@ -89,7 +106,7 @@ def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
             shutil.rmtree(prefix, ignore_errors=True)
         yield
         if prefix := prefix or _prefix_of(conda_file, env_manager, root):
-            (prefix / MARK).touch()
+            mark(prefix)
     finally:
         lock.release()
 

@@ -1,0 +1,82 @@
+"""Environments of this project, of another, and of nobody; conda is a double."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from _utils.pipeline.environment import MARK
+
+CONDA = """#!/usr/bin/env python3
+import json, pathlib, sys
+envs = pathlib.Path(__file__).parent / "envs"
+if sys.argv[1:] == ["env", "list", "--json"]:
+    print(json.dumps({"envs": [str(path) for path in envs.iterdir()]}))
+else:
+    (envs.parent / "removed").write_text(" ".join(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def clean(tmp_path):
+    """The command, on a machine with these environments: name -> who uses it."""
+    conda = tmp_path / "conda/conda"
+    places = {
+        "envs/mlflow-mine": [ROOT],
+        "envs/mlflow-also-mine": [ROOT, tmp_path / "gone"],
+        "envs/mlflow-shared": [ROOT, tmp_path],
+        "envs/mlflow-anothers": [tmp_path],
+        "envs/mlflow-unknown": [],
+        "envs/other": [ROOT],
+        "conda/envs/mlflow-conda": [ROOT],
+        "conda/envs/base": [],
+    }
+    for name, users in places.items():
+        (tmp_path / name).mkdir(parents=True)
+        if users:
+            (tmp_path / name / MARK).write_text("".join(f"{user}\n" for user in users))
+    (tmp_path / "conda/envs/mlflow-conda/conda-meta").mkdir()
+    conda.write_text(CONDA)
+    conda.chmod(0o755)
+
+    def clean(*arguments):
+        variables = {"MLFLOW_ENV_ROOT": str(tmp_path / "envs"), "CONDA_EXE": str(conda)}
+        script = ROOT / "src/_utils/pipeline/clean_envs.py"
+        return subprocess.run(
+            [sys.executable, script, *arguments],
+            env=os.environ | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    return clean
+
+
+MINE = ["mlflow-also-mine", "mlflow-conda", "mlflow-mine"]
+
+
+def left(folder):
+    return sorted(
+        path.name for place in ("envs", "conda/envs") for path in (folder / place).iterdir()
+    )
+
+
+def test_they_are_listed_and_stay_unless_the_answer_is_yes(clean, tmp_path):
+    before = left(tmp_path)
+    *lines, last = clean("--yes=").splitlines()
+    assert sorted(line.rpartition("/")[2] for line in lines) == MINE
+    assert "Nothing was removed" in last
+    assert left(tmp_path) == before
+
+
+def test_they_are_removed_and_nothing_else(clean, tmp_path):
+    before = left(tmp_path)
+    clean("--yes=true")
+    assert left(tmp_path) == sorted({*before} - {*MINE})
+    removed = f"env remove --yes --prefix {tmp_path}/conda/envs/mlflow-conda"
+    assert (tmp_path / "conda/removed").read_text() == removed
+    assert "has no environments that only" in clean()
