@@ -1,4 +1,4 @@
-"""Where a component's command runs: this machine, or a node of a SLURM cluster."""
+"""Where a component's command runs: this machine, a node of SLURM, or a pod of Kubernetes."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.projects.backend import loader, local
+from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.submitted_run import LocalSubmittedRun
 from mlflow.projects.utils import PROJECT_ENV_MANAGER, PROJECT_SYNCHRONOUS, load_project
 
@@ -71,6 +72,19 @@ class SlurmBackend(ComponentBackend):
             local._run_entry_point = here
 
 
+def kubernetes_backend() -> AbstractBackend:
+    """The backend whose packages only those have who use it."""
+    from _utils.pipeline.kubernetes_backend import KubernetesBackend
+
+    return KubernetesBackend()
+
+
 # What MLflow adds to a backend_config
 MLFLOWS = {value for name, value in vars(local).items() if name.startswith("PROJECT_")}
-loader.MLFLOW_BACKENDS |= {"local": ComponentBackend, "slurm": SlurmBackend}
+# MLflow takes no other of a name that it has itself
+MLFLOWS_NAMES = {"kubernetes": "kubernetes-job"}
+loader.MLFLOW_BACKENDS |= {
+    "local": ComponentBackend,
+    "slurm": SlurmBackend,
+    MLFLOWS_NAMES["kubernetes"]: kubernetes_backend,
+}

@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from _utils.errors import UserError
 from _utils.index import outputs_of
-from _utils.pipeline import backend  # noqa: F401, MLflow uses it from here on
+from _utils.pipeline.backend import MLFLOWS_NAMES
 from _utils.pipeline.log import Log
 from _utils.pipeline.plan import Component, as_latest
 from _utils.pipeline.processes import end_processes, typed_command, working_for
@@ -109,7 +109,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
                 experiment_id=pipeline.info.experiment_id,
                 run_name=component.name,
                 env_manager=env_manager,
-                backend=component.backend,
+                backend=MLFLOWS_NAMES.get(component.backend, component.backend),
                 backend_config=dict(component.backend_config),
                 synchronous=False,
             )

@@ -6,7 +6,6 @@ import importlib.util
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,24 +130,25 @@ def in_backend(component: Component) -> Iterator[str]:
 
 
 def in_container(component: Component) -> Iterator[str]:
-    """What keeps MLflow from making a job of Kubernetes out of the component."""
-    name = component.name
+    """What keeps a component from becoming a job of Kubernetes."""
+    name, config = component.name, component.backend_config
     if not importlib.util.find_spec("kubernetes"):
         yield "backend kubernetes needs a package: pip install 'kubernetes<37'."
     for key in ("kube-context", "kube-job-template-path", "repository-uri"):
-        if key not in component.backend_config:
-            yield f"component '{name}': backend kubernetes needs main.backend_config.{key}."
-    with suppress(MlflowException, yaml.YAMLError):  # told already
-        project = load_project(str(component.folder))
-        if not project.docker_env:
+        if key not in config:
             yield (
-                f"src/{name}/MLproject has no docker_env, which backend kubernetes needs in the "
-                "place of conda_env; see 'Components on a cluster' in MLpipeline.md."
+                f"component '{name}': backend kubernetes needs main.backend_config.{key}; see "
+                "'Components on a cluster' in MLpipeline.md."
             )
-        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", project.name):
+    template = component.folder.parents[1] / config.get("kube-job-template-path", "")
+    if not template.exists():
+        yield f"component '{name}': there is no job template '{template}'."
+    for key, value in component.parameters.items():
+        if key.endswith("_url") and "://" not in value:
             yield (
-                f"src/{name}/MLproject: Kubernetes takes no job named '{project.name}': use small "
-                "letters, digits and '-' in `name`."
+                f"components.{name}.parameters.{key}: '{value}' is a file of this machine, which "
+                "Kubernetes cannot see: give its URL, or let the component run here with "
+                f"components.{name}.backend=local."
             )
 
 

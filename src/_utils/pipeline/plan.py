@@ -113,9 +113,13 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
 
 
 def backend_of(given: dict[str, Any], main: DictConfig) -> tuple[str, dict[str, Any]]:
-    """Where a component runs: as `main` says, or as its own section does in part or in whole."""
+    """Where a component runs: as `main` says, or as its own section does in part or in whole.
+
+    `main.backend_config` is for `main.backend`; `local` takes nothing, so then it is for the
+    components that run elsewhere.
+    """
     backend = given.get("backend") or main.backend
-    common = dict(main.backend_config or {}) if backend == main.backend else {}
+    common = dict(main.backend_config or {}) if main.backend in (backend, "local") else {}
     return backend, {**common, **(given.get("backend_config") or {})}
 
 

@@ -14,14 +14,16 @@ from _utils.pipeline.plan import Component
 
 KUBERNETES = {
     "kube-context": "minikube",
-    "kube-job-template-path": "job.yaml",
+    "kube-job-template-path": "k8s/job.yaml",
     "repository-uri": "registry/cars",
 }
 
 
 def component(backend: str, **config: str) -> Component:
     folder = ROOT / "src/train_random_forest"
-    return Component("train_random_forest", folder, {"x": "a 'b' \"c\""}, "", backend, config)
+    return Component(
+        "train_random_forest", folder, {"x": "a 'b' \"c\"", "raw_url": "a.csv"}, "", backend, config
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,9 +34,9 @@ def component(backend: str, **config: str) -> Component:
         ("slurm", {}, "main.backend=slurm runs on machines that cannot reach the tracking store"),
         ("kubernetes", {}, "backend kubernetes needs the command docker."),
         ("kubernetes", {}, "pip install 'kubernetes<37'"),
-        ("kubernetes", {}, "needs main.backend_config.kube-context."),
-        ("kubernetes", KUBERNETES, "src/train_random_forest/MLproject has no docker_env"),
-        ("kubernetes", KUBERNETES, "Kubernetes takes no job named 'train_random_forest'"),
+        ("kubernetes", {}, "needs main.backend_config.kube-context; see"),
+        ("kubernetes", {"kube-job-template-path": "no.yaml"}, f"no job template '{ROOT}/no.yaml'."),
+        ("kubernetes", KUBERNETES, "raw_url: 'a.csv' is a file of this machine"),
         ("databricks", {}, "main.backend=databricks runs on machines that cannot reach"),
     ],
 )
@@ -51,8 +53,11 @@ def test_where_all_is_there_nothing_is_told(monkeypatch):
     assert not [*in_backend(component("local"))]
 
 
-@pytest.mark.parametrize("backend", ["kubernetes", "databricks"])
-def test_backend_config_and_parameters_reach_mlflow(scratch_store, monkeypatch, backend):
+# MLflow has a backend of the name `kubernetes`, and takes no other for it
+@pytest.mark.parametrize(
+    ("backend", "of_mlflow"), [("kubernetes", "kubernetes-job"), ("databricks", "databricks")]
+)
+def test_backend_config_and_parameters_reach_mlflow(scratch_store, monkeypatch, backend, of_mlflow):
     given = {}
 
     def run(uri, **arguments):
@@ -64,7 +69,7 @@ def test_backend_config_and_parameters_reach_mlflow(scratch_store, monkeypatch, 
     with mlflow.start_run() as pipeline, pytest.raises(UserError, match="not be started: seen"):
         execute.run_component(wanted, pipeline, "local")
     assert given["uri"] == str(wanted.folder)
-    assert given["backend"] == backend
+    assert given["backend"] == of_mlflow
     assert given["parameters"] == wanted.parameters
     # MLflow writes into what it is given
     assert given["backend_config"] == KUBERNETES

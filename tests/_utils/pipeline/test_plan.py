@@ -176,6 +176,9 @@ def test_a_component_may_have_a_backend_of_its_own(plan, monkeypatch):
     download, eda = plan(*common, *own)
     assert (download.backend, download.backend_config) == ("local", {})
     assert (eda.backend, eda.backend_config) == ("slurm", {"a": 1, "b": 3})
+    # Nothing is told to `local`, so what main says is for those that run elsewhere
+    _, eda = plan(common[0], common[2], "+components.eda.backend=kubernetes")
+    assert (eda.backend, eda.backend_config) == ("kubernetes", {"a": 1, "b": 2})
 
 
 def test_what_has_to_run_says_why(plan):
