@@ -23,7 +23,7 @@ from _utils.pipeline.report import console
 
 WAIT, SKIP = "wait", "skip"  # anything else: together
 
-_taken: dict[Path, FileLock] = {}  # until this process ends; a lock ends with its object
+_taken: list[FileLock] = []  # until this process ends; a lock ends with its object
 
 
 def take_turn(main: DictConfig, experiment: str, store_uri: str, launched_id: str | None) -> None:
@@ -42,23 +42,19 @@ def take_turn(main: DictConfig, experiment: str, store_uri: str, launched_id: st
         UserError: The lock cannot be made.
         SystemExit: Skipped, with status 0.
     """
-    path = lock_file(store_uri, main.project_name, experiment)
-    if path in _taken:
-        return
     try:
+        path = lock_file(store_uri, main.project_name, experiment)
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock(path, main.if_running, experiment, launched_id)
-    except OSError as error:
-        if main.if_running not in (WAIT, SKIP):
-            return
-        raise UserError(
-            f"main.if_running={main.if_running} needs a lock, which cannot be made: {error}. "
-            f"Make {path.parent} writable, or set HOME to a folder that is."
-        ) from error
-    if lock:
-        _taken[path] = lock
-        holder = {"pid": os.getpid(), "host": platform.node(), "since": time.time()}
-        path.with_suffix(".json").write_text(json.dumps(holder))
+        if lock := _lock(path, main.if_running, experiment, launched_id):
+            _taken.append(lock)
+            holder = {"pid": os.getpid(), "host": platform.node(), "since": time.time()}
+            path.with_suffix(".json").write_text(json.dumps(holder))
+    except (OSError, RuntimeError) as error:  # the latter where there is no home
+        if main.if_running in (WAIT, SKIP):
+            raise UserError(
+                f"main.if_running={main.if_running} needs a lock, which cannot be made: {error}. "
+                "Make that folder writable, or set HOME to one that is."
+            ) from error
 
 
 def lock_file(store_uri: str, project: str, experiment: str) -> Path:
@@ -79,7 +75,8 @@ def _lock(path: Path, if_running: str, experiment: str, launched_id: str | None)
     """The lock, taken; None if another process has it and this one goes on all the same."""
     lock = FileLock(path)
     with suppress(Timeout):
-        return lock.acquire(timeout=0).lock
+        lock.acquire(timeout=0)
+        return lock
     told = f"'{experiment}' still runs, in {_holder(path)} (main.if_running={if_running})."
     if if_running == SKIP:
         console.print(f"Skipped: {told}", highlight=False, markup=False)
@@ -89,7 +86,8 @@ def _lock(path: Path, if_running: str, experiment: str, launched_id: str | None)
         sys.exit(0)
     if if_running == WAIT:
         console.print(f"Waiting: {told}", highlight=False, markup=False)
-        return lock.acquire(poll_interval=0.5).lock
+        lock.acquire(poll_interval=0.5)
+        return lock
     return None
 
 
