@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 MAIN_KEYS = {
     *("project_name", "experiment_name", "execute_steps", "steps", "aliases"),
     *("reuse", "rerun", "plan", "artifact_store", "storage_url", "objective"),
-    *("backend", "backend_config", "on_alarm", "retrain"),
+    *("backend", "backend_config", "on_alarm", "retrain", "if_running"),
 }
 COMPONENT_KEYS = {"parameters", "cache", "backend", "backend_config"}
+# Keys of `main` that take one of a few words
 CHOICES = {
     "objective.direction": ("minimize", "maximize"),
     "on_alarm": ("report", "retrain"),
+    "if_running": ("together", "wait", "skip"),
 }
 # The backends there are, and the commands that they need
 NEEDED = {"local": (), "slurm": ("srun",), "kubernetes": ("docker",), "databricks": ()}
@@ -55,7 +57,8 @@ def bad_choices(main: DictConfig) -> Iterator[str]:
     for key, allowed in CHOICES.items():
         chosen = OmegaConf.select(main, key)
         if chosen not in allowed:
-            yield f"main.{key} '{chosen}': allowed are {' and '.join(allowed)}."
+            words = f"{', '.join(allowed[:-1])} and {allowed[-1]}"
+            yield f"main.{key} '{chosen}': allowed are {words}."
 
 
 def unresolvable(config: DictConfig) -> Iterator[str]:

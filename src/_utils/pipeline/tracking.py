@@ -32,6 +32,7 @@ from _utils.errors import explain
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import PROCESS, close_below, close_dead_runs, launcher, process_tag
 from _utils.pipeline.report import console, print_ui_hint
+from _utils.pipeline.turn import take_turn
 
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
@@ -95,17 +96,18 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     """
     with faults_told():
         check_machine(config.main)
-        is_local = serve_tracking_store().startswith("sqlite")
-        if closed := close_dead_runs(is_local):
+        store_uri = serve_tracking_store()
+        client = MlflowClient()
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+        launched_by, launched_id = launcher(), os.environ.pop("MLFLOW_RUN_ID", None)
+        launched = client.get_run(launched_id) if launched_id else None
+        if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
+            experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
+        else:
+            experiment = mlflow.set_experiment(config.main.experiment_name)
+        take_turn(config.main, experiment.name, store_uri, launched_id)
+        if closed := close_dead_runs(is_local=store_uri.startswith("sqlite")):
             console.print(f"Closed {closed} runs whose process was killed.", style="dim")
-    client = MlflowClient()
-    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
-    launched_by, launched_id = launcher(), os.environ.pop("MLFLOW_RUN_ID", None)
-    launched = client.get_run(launched_id) if launched_id else None
-    if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
-        experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
-    else:
-        experiment = mlflow.set_experiment(config.main.experiment_name)
     if launched and launched.info.experiment_id == experiment.experiment_id:
         mlflow.start_run(launched_id)
         mlflow.set_tags({MLFLOW_RUN_NAME: experiment.name, PROCESS: process_tag()})

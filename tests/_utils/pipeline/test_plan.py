@@ -64,6 +64,7 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
         (["main.steps=xyz"], "unknown step 'xyz': known are: data_extraction, eda,"),
         (["main.steps=''"], "names no step"),
         (["main.objective.direction=up"], "direction 'up': allowed are minimize and maximize."),
+        (["main.if_running=stop"], "if_running 'stop': allowed are together, wait and skip."),
         (["main.rerun=[basic_clening]"], "'basic_clening': did you mean 'basic_cleaning'?"),
         (["+main.stepps=eda"], "unknown config key 'main.stepps'"),
         (["+components.eda.params=1"], "unknown config key 'components.eda.params'"),

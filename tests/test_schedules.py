@@ -1,0 +1,187 @@
+"""The files in `schedules`: each is read by what reads it, and what it runs is run."""
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, clone, store_of
+from small import make_small
+
+SCHEDULES = ROOT / "schedules"
+COMMAND = re.compile(r'^[^#\n]*\b(mlflow run \. .*?"hydra_options=.*?")', re.MULTILINE)
+# Says with what it was started, and where
+STUB = '#!/bin/sh\nfor each; do echo "$each"; done\npwd\n'
+RUN = [
+    *("run", ".", "--env-manager", "local", "-P", "steps=batch_scoring,monitoring"),
+    *("-P", "hydra_options=main.if_running=skip main.on_alarm=retrain"),
+]
+
+
+def read(name: str) -> str:
+    return (SCHEDULES / name).read_text()
+
+
+def check_cron(when: str) -> None:
+    """Fail unless it is five fields of cron, within their limits."""
+    each = r"(\*|\d+(-\d+)?)(/\d+)?"
+    for field, (low, high) in zip(
+        when.split(), [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)], strict=True
+    ):
+        assert re.fullmatch(rf"{each}(,{each})*", field), field
+        assert all(low <= int(number) <= high for number in re.findall(r"\d+", field)), field
+
+
+def cron_line() -> tuple[str, str]:
+    """When, and the command."""
+    (line,) = re.findall(r"^(?![#\w]+=)[^#\n].*", read("crontab"), re.MULTILINE)
+    *when, command = line.split(maxsplit=5)
+    return " ".join(when), command
+
+
+def run_as(command: list[str], folder: Path, path: Path | None, **variables: str) -> str:
+    """Run it with nothing in the environment but what such a service gives."""
+    paths = os.pathsep.join([*([str(path)] if path else []), "/usr/bin:/bin"])
+    environment = {"HOME": str(folder), "PATH": paths, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    ran = subprocess.run(
+        command, cwd=folder, env={**environment, **variables}, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture
+def stubbed(tmp_path):
+    """A folder with an environment in which `mlflow` is the stub."""
+    folder = tmp_path / "project"
+    (folder / ".venv/bin").mkdir(parents=True)
+    stub = folder / ".venv/bin/mlflow"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    return folder
+
+
+def test_all_run_the_same():
+    files = ["crontab", "github-actions.yml", "kubernetes-cronjob.yaml", "pipeline.service"]
+    commands = {command for name in files for command in COMMAND.findall(read(name))}
+    assert [shlex.split(command) for command in commands] == [["mlflow", *RUN]]
+    assert sorted(path.name for path in SCHEDULES.iterdir()) == [*files, "pipeline.timer"]
+
+
+def test_cron(stubbed):
+    when, command = cron_line()
+    check_cron(when)
+    assert "%" not in command  # cron would end the line there
+    run_as(["/bin/sh", "-c", command], stubbed.parent, None, PROJECT=str(stubbed))
+    assert (stubbed / "outputs/periodic.log").read_text().splitlines() == [*RUN, str(stubbed)]
+
+
+@pytest.mark.slow
+def test_the_cron_line_runs_a_pipeline(tmp_path):
+    folder = make_small(clone(tmp_path / "project"))
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    config = (folder / "config.yaml").read_text()
+    names = "aliases: {batch_scoring: prepare, monitoring: trial}"
+    (folder / "config.yaml").write_text(config.replace("aliases: {}", names))
+    run_as(["/bin/sh", "-c", cron_line()[1]], tmp_path, None, PROJECT=str(folder))
+    assert "FINISHED" in (folder / "outputs/periodic.log").read_text()
+    store = store_of(folder)
+    names = [run.info.run_name for run in store.children(store.pipeline())]
+    assert names == ["prepare", "trial"]
+
+
+def test_systemd(stubbed):
+    units = configparser.ConfigParser(interpolation=None)
+    units.optionxform = str
+    units.read(SCHEDULES / "pipeline.service")
+    service = {
+        key: value.replace("%h", str(stubbed.parent)) for key, value in units["Service"].items()
+    }
+    _, path = service["Environment"].split("=")
+    output = run_as(shlex.split(service["ExecStart"]), service["WorkingDirectory"], None, PATH=path)
+    assert output.splitlines() == [*RUN, str(stubbed)]
+    units.read(SCHEDULES / "pipeline.timer")
+    assert units["Timer"]["Persistent"] == "true"
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("the rest needs systemd")
+    subprocess.run(["systemd-analyze", "calendar", units["Timer"]["OnCalendar"]], check=True)
+    for name in "pipeline.service", "pipeline.timer":
+        shutil.copy(SCHEDULES / name, stubbed)
+    verify = ["systemd-analyze", "verify", "--user", "./pipeline.service", "./pipeline.timer"]
+    told = subprocess.run(
+        verify,
+        cwd=stubbed,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(stubbed), "SYSTEMD_LOG_LEVEL": "debug"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert told.returncode == 0, told.stdout
+    assert "Unknown" not in told.stdout
+    # As systemd understands it
+    (command,) = re.findall("Command Line: (.*mlflow.*)", told.stdout)
+    assert shlex.split(command) == ["/usr/bin/env", "mlflow", *RUN]
+
+
+def test_github_actions(stubbed):
+    workflow = yaml.safe_load(read("github-actions.yml"))
+    triggers = workflow[True]  # YAML 1.1 takes the key `on` for a truth value
+    assert triggers.keys() == {"schedule", "workflow_dispatch"}
+    check_cron(triggers["schedule"][0]["cron"])
+    (job,) = workflow["jobs"].values()
+    variables = dict.fromkeys(job["env"], "http://localhost:5000")
+    (stubbed / "Makefile").write_text((ROOT / "Makefile").read_text())
+    (stubbed / "environment.yml").touch()
+    (stubbed / ".venv/ready").touch()
+    added = stubbed / "path"
+    for step in job["steps"]:
+        if "run" in step:
+            path = Path(added.read_text().strip()) if added.exists() else None
+            shell = ["bash", "-e", "-c", step["run"]]
+            output = run_as(shell, stubbed, path, GITHUB_PATH=str(added), **variables)
+    assert output.splitlines() == [*RUN, str(stubbed)]
+    check = next(step["run"] for step in job["steps"] if "server" in step.get("name", ""))
+    refused = subprocess.run(["bash", "-c", check], env={"MLFLOW_TRACKING_URI": ""}, text=True)
+    assert refused.returncode == 1
+
+
+def test_kubernetes(stubbed):
+    cron_job = yaml.safe_load(read("kubernetes-cronjob.yaml"))
+    check_cron(cron_job["spec"]["schedule"])
+    assert cron_job["spec"]["concurrencyPolicy"] == "Forbid"
+    (container,) = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    command = [*container["command"], *container["args"]]
+    assert run_as(command, stubbed, stubbed / ".venv/bin").splitlines() == [*RUN, str(stubbed)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("package", "command", "name"),
+    [
+        (
+            "check-jsonschema==0.39.0",
+            "check_jsonschema --builtin-schema vendor.github-workflows",
+            "github-actions.yml",
+        ),
+        (
+            "kubernetes-validate==1.37.0",
+            "kubernetes_validate --strict",
+            "kubernetes-cronjob.yaml",
+        ),
+    ],
+    ids=["github-actions", "kubernetes"],
+)
+def test_schema(tmp_path, package, command, name):
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(tmp_path)]
+    subprocess.run([*uv, package], check=True)
+    checked = subprocess.run(
+        [sys.executable, "-m", *command.split(), str(SCHEDULES / name)],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert checked.returncode == 0
