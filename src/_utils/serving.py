@@ -74,7 +74,7 @@ class Champion:
         before = self.version
         try:
             found = model_in_use(self.uri)
-            if found.version != before:
+            if str(found.version) != before:
                 self._load(found)
                 log.info("Version %s serves now, in the place of %s", found.version, before)
             self._told = ""
@@ -99,7 +99,7 @@ class Champion:
             )  # one that cannot answer is not gone over to; the first is slow, too
             row = rows.head(1).to_json(orient="records")
             self.example = json.dumps({"dataframe_records": json.loads(row)})
-        self._serving = version.version, scoring_app(model)
+        self._serving = str(version.version), scoring_app(model)
 
 
 class Explaining:
@@ -146,6 +146,7 @@ def limit_body(app: ASGIApp, max_bytes: int) -> ASGIApp:
     """Refuse requests with a larger body, also where none says beforehand how large it is.
 
     The app gets a body whole, in one message. Of one that is too large no more is kept than this.
+    (Starlette's own middleware says less, and is not there under Python 3.10.)
 
     Args:
         app: What answers the others.
