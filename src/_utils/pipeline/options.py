@@ -15,8 +15,9 @@ from _utils.errors import UserError
 def hydra_arguments(arguments: list[str]) -> list[str]:
     """Turn `--steps=a,b --hydra-options="x=1 -m"`, as the MLproject passes them, into Hydra's own.
 
-    Everything else is Hydra's already and stays as it is. Hydra refuses flags between overrides,
-    so the flags of the options come first.
+    `--port=8081` is `serving.port=8081`; an empty one leaves what the config has. Everything else
+    is Hydra's already and stays as it is. Hydra refuses flags between overrides, so the flags of
+    the options come first.
 
     Raises:
         UserError: A flag that neither has, as `-P step=eda` would make it.
@@ -24,12 +25,14 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     known = get_args_parser()._option_string_actions
     flags, overrides, rest = [], [], []
     for argument in arguments:
-        option, _, value = argument.partition("=")
+        option, equals, value = argument.partition("=")
         if option == "--steps":
             steps = value.strip()
             if "," in steps:  # which Hydra would take for a sweep
                 steps = QuotedString(steps, Quote.single).with_quotes()
             overrides += [f"main.steps={steps}"] if steps else []
+        elif option == "--port" and equals:
+            overrides += [f"serving.port={value.strip()}"] if value.strip() else []
         elif option == "--hydra-options":
             for token in split_options(value):
                 (overrides if is_override(token) else flags).append(token)

@@ -1,0 +1,232 @@
+"""The champion behind a real uvicorn, with models that were trained on a handful of rows."""
+
+import http.client
+import json
+import logging
+import threading
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import uvicorn
+from mlflow import MlflowClient
+from mlflow.models import infer_signature
+
+from _utils.errors import UserError
+from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, SKOPS_TRUSTED_TYPES, build_model
+from _utils.serving import Champion, limit_body
+
+# MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+JSON, CSV = "application/json", "text/csv"
+MAX_BYTES = 5000
+ROW = {name: 4.0 for name in NUMERIC} | {name: "A" for name in CATEGORICAL} | {"carline": "GOLF"}
+SPLIT = {"columns": list(ROW), "data": [list(ROW.values())]}
+NESTED = '{"inputs": ' + "[" * 2000 + "]" * 2000 + "}"
+ONE = {"dataframe_records": [ROW]}
+
+
+def changed(**values) -> dict:
+    return {"dataframe_records": [ROW | values]}
+
+
+def without(name: str) -> dict:
+    return {"dataframe_records": [{key: value for key, value in ROW.items() if key != name}]}
+
+
+def register(name: str, mpg: float) -> str:
+    """Register a model that always predicts this many; returns the number of the version."""
+    rows = pd.DataFrame([ROW, ROW | {"carline": "POLO", "car_truck": None}] * 5)[FEATURES]
+    model = build_model(2, {"n_estimators": 2, "n_jobs": 1}).fit(rows, [mpg] * len(rows))
+    with mlflow.start_run():
+        logged = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            signature=infer_signature(rows, model.predict(rows)),
+            input_example=rows.head(1),
+            pip_requirements=["scikit-learn"],
+            skops_trusted_types=SKOPS_TRUSTED_TYPES,
+        )
+    return str(mlflow.register_model(logged.model_uri, name).version)
+
+
+def let_be_champion(name: str, version: str) -> None:
+    MlflowClient().set_registered_model_alias(name, "champion", version)
+
+
+class Server:
+    """Uvicorn on a port of its own, in a thread."""
+
+    def __init__(self, champion: Champion):
+        app = limit_body(champion, MAX_BYTES)
+        config = uvicorn.Config(app, port=0, lifespan="off", log_config=None)
+        self.uvicorn = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.uvicorn.run)
+        self.thread.start()
+        while not self.uvicorn.started:
+            self.thread.join(0.01)
+        self.port = self.uvicorn.servers[0].sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        self.uvicorn.should_exit = True
+        self.thread.join()
+
+    def ask(self, body, content_type: str | None = JSON, path: str = "/invocations"):
+        """The status, the answer's text and the version that gave it."""
+        if isinstance(body, dict):
+            body = json.dumps(body)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        headers = {"Content-Type": content_type} if content_type else {}
+        connection.request("POST" if body is not None else "GET", path, body, headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text, answer.headers["x-model-version"]
+
+
+@pytest.fixture(scope="module")
+def two_versions(scratch_store) -> tuple[str, str]:
+    return register("economy", 20.0), register("economy", 40.0)
+
+
+@pytest.fixture
+def champion(two_versions) -> Champion:
+    let_be_champion("economy", two_versions[0])
+    return Champion("economy")
+
+
+@pytest.fixture
+def server(champion):
+    server = Server(champion)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (ONE, JSON),
+        ({"dataframe_split": SPLIT}, JSON),
+        ({"inputs": [ROW]}, JSON),
+        ({"instances": [ROW]}, JSON),
+        (pd.DataFrame([ROW]).to_csv(index=False), CSV),
+        (changed(no_gears=None, division=None, carline=None), JSON),
+        (changed(division="of another planet", carline=""), JSON),
+        (changed(no_gears=4, color="red"), JSON),
+        (json.dumps(changed(no_gears=float("nan"))), JSON),
+    ],
+)
+def test_a_good_request_is_answered_by_the_champion(server, two_versions, body, content_type):
+    status, text, version = server.ask(body, content_type)
+    assert (status, json.loads(text), version) == (200, {"predictions": [20.0]}, two_versions[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "told"),
+    [
+        (without("no_gears"), JSON, 400, "missing inputs ['no_gears']"),
+        (without("car_truck"), JSON, 400, "columns are missing: {'car_truck'}"),
+        (changed(no_gears="six"), JSON, 400, "Failed to convert column no_gears"),
+        (changed(division={"a": [1]}), JSON, 400, "The model refuses this: "),
+        (json.dumps(changed(no_gears=float("inf"))), JSON, 400, "contains infinity"),
+        ("{garbage", JSON, 400, "valid JSON"),
+        (b"\xff\xfe\x00", JSON, 400, "valid JSON"),
+        ("", JSON, 400, "valid JSON"),
+        ("[1, 2]", JSON, 400, "dataframe_records"),
+        ({"rows": []}, JSON, 400, "dataframe_records"),
+        ({"dataframe_records": []}, JSON, 400, "missing inputs"),
+        ({"dataframe_split": {"columns": [[1], {}], "data": [[1, 2]]}}, JSON, 400, "cannot be re"),
+        (NESTED, JSON, 400, "RecursionError"),
+        ("", CSV, 400, "No columns"),
+        (",".join(ROW), CSV, 400, "The model refuses this: "),
+        (ONE, "text/plain", 415, "application/json"),
+        (ONE, None, 415, "no Content-Type: send one of text/csv, application/json"),
+        ("x" * (MAX_BYTES + 1), JSON, 413, f"more than {MAX_BYTES} bytes"),
+        ([b"x" * MAX_BYTES, b"y"], JSON, 413, f"more than {MAX_BYTES} bytes"),  # sent in chunks
+    ],
+)
+def test_a_bad_request_is_told_what_is_wrong(server, body, content_type, status, told):
+    answered, text, version = server.ask(body, content_type)
+    assert answered == status
+    assert told in text
+    assert version or status == 413
+    assert "Traceback" not in text or content_type == CSV  # there it is MLflow's
+    assert server.ask(ONE)[0] == 200
+
+
+def test_the_limit_is_what_is_allowed(server):
+    good = json.dumps(ONE)
+    assert server.ask(good.ljust(MAX_BYTES))[0] == 200
+    assert server.ask([good.encode(), b" " * (MAX_BYTES - len(good))])[0] == 200
+
+
+def test_the_other_endpoints_are_mlflows(server, two_versions):
+    for path in ("/ping", "/health", "/docs"):
+        status, _, version = server.ask(None, path=path)
+        assert (status, version) == (200, two_versions[0])
+    assert server.ask(None, path="/version")[1] == mlflow.__version__
+
+
+def test_a_switch_drops_no_request(server, champion, two_versions, caplog):
+    caplog.set_level(logging.INFO)
+    old, new = two_versions
+    answers, seen = [], {old: threading.Event(), new: threading.Event()}
+    done = threading.Event()
+
+    def keep_asking() -> None:
+        while not done.is_set():
+            answers.append(server.ask(ONE))
+            seen[answers[-1][2]].set()
+
+    clients = [threading.Thread(target=keep_asking) for _ in range(3)]
+    stop = threading.Event()
+    watcher = threading.Thread(target=champion.keep_following, args=(0.05, stop))
+    for thread in [*clients, watcher]:
+        thread.start()
+    assert seen[old].wait(20)
+    let_be_champion("economy", new)
+    assert seen[new].wait(20)
+    done.set(), stop.set()
+    for thread in [*clients, watcher]:
+        thread.join()
+    assert {version: json.loads(text)["predictions"] for _, text, version in answers} == {
+        old: [20.0],
+        new: [40.0],
+    }
+    assert {status for status, _, _ in answers} == {200}
+    assert f"Version {new} serves now, in the place of {old}" in caplog.messages
+
+
+def test_a_champion_that_cannot_be_loaded_leaves_the_old_one(champion, two_versions, caplog):
+    broken = register("economy", 60.0)
+    model_id = MlflowClient().get_model_version("economy", broken).model_id
+    Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}/MLmodel")).unlink()
+    let_be_champion("economy", broken)
+    for _ in range(2):
+        champion.follow()
+    assert champion.version == two_versions[0]
+    (told,) = caplog.messages  # once
+    assert f"Version {two_versions[0]} serves on" in told
+    let_be_champion("economy", two_versions[1])
+    champion.follow()
+    assert champion.version == two_versions[1]
+
+
+def test_a_registry_that_is_away_leaves_the_old_one(champion, monkeypatch, caplog):
+    def away(*_):
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", away)
+    champion.follow()
+    assert "nobody there" in caplog.text
+    monkeypatch.undo()
+    MlflowClient().delete_registered_model_alias("economy", "champion")
+    champion.follow()
+    assert "No version of the model 'economy' is the champion" in caplog.text
+
+
+def test_without_a_champion_there_is_the_cure(scratch_store):
+    with pytest.raises(UserError, match=r"No version .*champion.* -e promote"):
+        Champion("unheard_of")
