@@ -65,28 +65,56 @@ def clean(
         UserError: A column is missing, a cell cannot be read, or no row is left.
     """
     _check_columns(raw)
-    unknown = raw.isin(unknown_codes)
-    frame = _convert(raw.mask(unknown).reset_index(drop=True))
-
-    # A CSV reader took the code "NA", naturally aspirated, for an empty field.
-    naturally_aspirated = frame["air_aspir_method_desc"].eq("Naturally Aspirated")
-    restored = frame["air_aspir_method"].isna() & naturally_aspirated
-    frame.loc[restored, "air_aspir_method"] = "NA"
-
-    # Zero litres stands for "no combustion engine", which is not a small engine.
-    no_engine = frame["engine_displacement"].eq(0)
-    frame.loc[no_engine, "engine_displacement"] = np.nan
-
+    frame, unread, mended = tidy(raw.reset_index(drop=True), unknown_codes)
+    _refuse(unread)
     frame, dropped = _drop_rows(frame, min_comb_mpg, max_comb_mpg, max_engine_displacement)
     counts = {
         "rows_in": len(raw),
         "rows_out": len(frame),
-        "unknown_codes": int(unknown.to_numpy().sum()),
-        "restored_na": int(restored.sum()),
-        "zero_displacement": int(no_engine.sum()),
+        **mended,
         **dropped,
     }
     return frame, counts
+
+
+def tidy(
+    raw: pd.DataFrame, unknown_codes: list[str]
+) -> tuple[pd.DataFrame, dict[str, pd.Series], dict[str, int]]:
+    """Mend what can be mended in any row; all rows are kept, as is their index.
+
+    Args:
+        raw: One row per car. It is left as it is; of REQUIRED_COLUMNS any may be missing.
+        unknown_codes: Texts that mean "unknown"; a cell that equals one becomes null.
+
+    Returns:
+        The table with the types of `clean`, the cells that cannot be read (null in the table) by
+        column, and how many cells each rule changed.
+    """
+    unknown = raw.isin(unknown_codes)
+    masked = raw.mask(unknown) if unknown.to_numpy().any() else raw
+    converted = {name: CONVERTERS[name](masked[name]) for name in masked if name in CONVERTERS}
+    unread = {
+        name: masked.loc[column.isna() & masked[name].notna(), name]
+        for name, column in converted.items()
+        if column.hasnans and name not in TEXT_COLUMNS
+    }
+    frame = masked.assign(**converted)
+    restored = no_engine = pd.Series(False, index=frame.index)
+
+    # A CSV reader took the code "NA", naturally aspirated, for an empty field.
+    if {"air_aspir_method", "air_aspir_method_desc"} <= converted.keys():
+        naturally_aspirated = frame["air_aspir_method_desc"].eq("Naturally Aspirated")
+        restored = frame["air_aspir_method"].isna() & naturally_aspirated
+        frame.loc[restored, "air_aspir_method"] = "NA"
+
+    # Zero litres stands for "no combustion engine", which is not a small engine.
+    if "engine_displacement" in converted:
+        no_engine = frame["engine_displacement"].eq(0)
+        frame.loc[no_engine, "engine_displacement"] = np.nan
+
+    mended = {"unknown_codes": unknown, "restored_na": restored, "zero_displacement": no_engine}
+    counts = {rule: int(cells.to_numpy().sum()) for rule, cells in mended.items()}
+    return frame, {name: cells for name, cells in unread.items() if len(cells)}, counts
 
 
 def _check_columns(raw: pd.DataFrame) -> None:
@@ -98,39 +126,38 @@ def _check_columns(raw: pd.DataFrame) -> None:
         )
 
 
-def _convert(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same table with the types that the columns are meant to have."""
-    numbers = {name: _to_numbers(frame[name]) for name in NUMBER_COLUMNS}
-    texts = {name: _to_text(frame[name]) for name in TEXT_COLUMNS}
-    return frame.assign(**numbers, **texts, **{DATE_COLUMN: _to_dates(frame[DATE_COLUMN])})
+def _refuse(unread: dict[str, pd.Series]) -> None:
+    for name, cells in unread.items():
+        meaning = "a date like 2012-05-06" if name == DATE_COLUMN else "a number"
+        raise UserError(
+            f"'{cells.iloc[0]}' in column '{name}' is not {meaning} ({len(cells)} such "
+            "cells). Mend the source, or add the value to unknown_codes in config.yaml."
+        )
 
 
 def _to_numbers(column: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    return _all_read(column, numbers, "a number")
+    return pd.to_numeric(column, errors="coerce").astype("float64")
 
 
 def _to_dates(column: pd.Series) -> pd.Series:
     dates = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
     # An explicit unit, for the default one depends on the version of pandas.
-    dates = dates.dt.tz_localize(None).dt.as_unit("us")
-    return _all_read(column, dates, "a date like 2012-05-06")
+    return dates.dt.tz_localize(None).dt.as_unit("us")
 
 
 def _to_text(column: pd.Series) -> pd.Series:
+    if column.dtype == "str":
+        return column
     # The constructor leaves None alone, where astype("str") of pandas 2 would write "None".
     values = column.astype("object").where(column.notna(), None)
     return pd.Series(values.to_numpy(), index=column.index, dtype="str")
 
 
-def _all_read(column: pd.Series, converted: pd.Series, meaning: str) -> pd.Series:
-    unread = column[converted.isna() & column.notna()]
-    if len(unread):
-        raise UserError(
-            f"'{unread.iloc[0]}' in column '{column.name}' is not {meaning} ({len(unread)} such "
-            "cells). Mend the source, or add the value to unknown_codes in config.yaml."
-        )
-    return converted
+CONVERTERS = (
+    dict.fromkeys(NUMBER_COLUMNS, _to_numbers)
+    | dict.fromkeys(TEXT_COLUMNS, _to_text)
+    | {DATE_COLUMN: _to_dates}
+)
 
 
 def _drop_rows(

@@ -171,6 +171,12 @@ def in_values(component: Component, root: Path) -> Iterator[str]:
                 f"{place}.{key}: there is no file '{root / value}'. A path is taken from the "
                 "repository's folder; anything else needs its scheme, such as https://."
             )
+        other = f"{key.removesuffix('_url')}_artifact"  # of the same input
+        if key.endswith("_url") and bool(value) == bool(component.parameters.get(other, not value)):
+            yield (
+                f"{place}: {key} is '{value}' and {other} '{component.parameters[other]}': "
+                "give one of them, and leave the other empty ('')."
+            )
     for key in component.models:
         try:
             find_version(component.parameters[key])

@@ -36,7 +36,7 @@ def names(components):
 
 def test_all_in_the_order_of_execute_steps(plan):
     planned = names(plan())
-    assert planned[0] == "data_extraction" and planned[-1] == "evaluation"
+    assert planned[0] == "data_extraction" and planned[-2:] == ["evaluation", "batch_scoring"]
     assert names(plan("main.steps=all")) == planned
 
 
@@ -82,6 +82,11 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
             "'a/b' cannot be an artifact's name",
         ),
         (["main.execute_steps=[evaluation,data_split]"], "'random_forest:latest' was never"),
+        (["scoring.input_url=''"], "input_url is '' and input_artifact '': give one of them"),
+        (
+            ["scoring.input_artifact=x:latest"],
+            "epa_fuel_economy_2021.csv' and input_artifact 'x:latest': give one of them",
+        ),
         (["+components.lost={}", "main.steps=lost"], "component 'lost' has no folder src/lost"),
         (["data.file_url=${data.lost}"], "Interpolation key 'data.lost' not found"),
         (["split.seed=???"], "split.seed: Missing mandatory value"),

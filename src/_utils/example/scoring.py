@@ -1,0 +1,94 @@
+"""Scoring: predictions for rows as they come, and the reasons of those that cannot have one."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from _utils.example.cleaning import tidy
+from _utils.example.model import NUMERIC, TEXT
+
+PREDICTION, REASON = "prediction", "reason"
+
+
+def score(model: Any, chunk: pd.DataFrame, **limits: Any) -> tuple[pd.DataFrame, pd.Series]:
+    """Score the rows that can be scored.
+
+    Args:
+        model: Its `predict` takes a table, and its `feature_names_in_` are the columns it needs.
+        chunk: Rows as they were collected.
+        limits: As `prepare` takes them.
+
+    Returns:
+        The rows that have a prediction, prepared and with the column `prediction`, and the reasons
+        of the others; each with the index of `chunk`.
+    """
+    frame, rejected = prepare(chunk, **limits)
+    predicted, failed = predict(model, frame[list(model.feature_names_in_)])
+    scored = frame if failed.empty else frame.loc[predicted.index]
+    scored = scored.assign(**{PREDICTION: predicted})
+    return scored, pd.concat([rejected[REASON], failed]).sort_index()
+
+
+def prepare(
+    chunk: pd.DataFrame, *, unknown_codes: list[str], max_engine_displacement: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tell the rows apart that a prediction would be worth something for.
+
+    A null and a category that the model does not know are no obstacle: the model takes them. What
+    is: a number that is none, for the model would take it for a null; one that no car can have;
+    and a car without a name, for nobody could tell whose prediction it is.
+
+    Args:
+        chunk: Rows as they were collected. It is left as it is.
+        unknown_codes: Texts that mean "unknown"; a cell that equals one becomes null.
+        max_engine_displacement: Greatest plausible `engine_displacement`, in litres.
+
+    Returns:
+        Those rows, as cleaning leaves them, and the others as they were with the column `reason`;
+        each with the index of `chunk`.
+    """
+    frame, unread, _ = tidy(chunk, unknown_codes)
+    reasons = pd.Series("", index=chunk.index, dtype="object")
+    for column in NUMERIC:
+        numbers = frame[column]
+        if column in unread:
+            cells = unread[column].astype("str").str.slice(0, 50)
+            reasons[cells.index] += f"{column} '" + cells + "' is not a number; "
+        greatest = np.finfo("float64").max  # not infinity
+        if column == "engine_displacement":
+            greatest = max_engine_displacement
+        outside = numbers[numbers.notna() & ~numbers.between(0, greatest)]
+        limits = f"is not between 0 and {greatest:g}; "
+        reasons[outside.index] += f"{column} " + outside.astype("str") + f" {limits}"
+    nameless = frame[TEXT].isna() | frame[TEXT].str.strip().eq("")
+    reasons[nameless] += f"{TEXT} is empty; "
+    if not (bad := reasons.ne("")).any():
+        return frame, chunk.head(0).assign(**{REASON: ""})
+    rejected = chunk[bad].assign(**{REASON: reasons[bad].str.removesuffix("; ")})
+    return frame[~bad], rejected
+
+
+def predict(model: Any, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Predict; where the model fails, halve the rows until those are found that it fails for.
+
+    Returns:
+        The predictions of rows that have one, and the reasons of the others; by the index of
+        `frame`.
+    """
+    nothing = pd.Series(dtype="float64"), pd.Series(dtype="object")
+    if frame.empty:
+        return nothing
+    try:
+        predicted = pd.Series(np.asarray(model.predict(frame), "float64"), index=frame.index)
+    except Exception as error:  # of whatever kind: it is the reason told
+        if len(frame) == 1:
+            reason = f"the model fails: {' '.join(str(error).split())[:200]}"
+            return nothing[0], pd.Series(reason, index=frame.index, dtype="object")
+        half = len(frame) // 2
+        parts = [predict(model, part) for part in (frame.iloc[:half], frame.iloc[half:])]
+        return tuple(pd.concat(each) for each in zip(*parts, strict=True))
+    if (finite := np.isfinite(predicted)).all():
+        return predicted, nothing[1]
+    failed = predicted[~finite].map("the model predicts {}".format).astype("object")
+    return predicted[finite], failed

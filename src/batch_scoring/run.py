@@ -1,0 +1,76 @@
+"""Score rows with the model in use, however many; those that cannot be scored are told apart."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
+
+import mlflow
+
+from _utils.artifacts import log_artifact, use_artifact
+from _utils.component import launch, scratch_folder
+from _utils.digests import digest_of
+from _utils.errors import UserError
+from _utils.example.chunks import score_file
+from _utils.fetch import fetch
+from _utils.registry import model_in_use
+from _utils.tables import to_parquet
+
+# At some 4 kB a row while it is scored, a chunk takes 200 MB
+CHUNK_ROWS = 50_000
+
+
+def go(args: argparse.Namespace) -> None:
+    """Fetch, score, publish."""
+    version = model_in_use(args.model)
+    model = mlflow.sklearn.load_model(f"models:/{version.name}/{version.version}")
+    source = fetch_input(args)
+    versions = {"model_version": str(version.version), "input_version": digest_of(source)[:12]}
+    scored = scratch_folder() / args.predictions_artifact
+    rejected = scratch_folder() / args.rejected_artifact
+    counts, reasons = score_file(
+        source,
+        model,
+        scored,
+        rejected,
+        versions=versions,
+        chunk_rows=CHUNK_ROWS,
+        unknown_codes=args.unknown_codes,
+        max_engine_displacement=args.max_engine_displacement,
+    )
+    mlflow.log_metrics(counts)
+    mlflow.set_tags(versions)
+    name = f"{version.name} version {version.version}"
+    log_artifact(scored, type="predictions", description=f"By {name}")
+    log_artifact(rejected, type="rejected", description="Rows without a prediction, and why")
+    print(f"{name} scored {counts['scored']} of {counts['rows']} rows")
+    for reason, number in reasons.most_common(5):
+        print(f"Not scored: {number}, {reason}")
+
+
+def fetch_input(args: argparse.Namespace) -> Path:
+    """The rows to score as a Parquet file, from the one place that is named."""
+    if bool(args.input_url) == bool(args.input_artifact):
+        raise UserError(
+            f"input_url is '{args.input_url}' and input_artifact '{args.input_artifact}': give one "
+            "of them, and leave the other empty ('')."
+        )
+    if args.input_artifact:
+        return use_artifact(args.input_artifact)
+    target = scratch_folder() / "input.parquet"
+    to_parquet(fetch(args.input_url, scratch_folder() / "download"), target)
+    return target
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--input_url", required=True, help="path in the repository, URL, or empty")
+    parser.add_argument("--input_artifact", required=True, help="as name:version, or empty")
+    parser.add_argument("--model", required=True, help="models:/name@champion or /version")
+    parser.add_argument("--predictions_artifact", required=True, help="name of one to make")
+    parser.add_argument("--rejected_artifact", required=True, help="name of one to make")
+    parser.add_argument("--unknown_codes", type=json.loads, help="codes for 'not known', JSON list")
+    parser.add_argument("--max_engine_displacement", type=float, required=True, help="litres")
+    launch(go, parser)

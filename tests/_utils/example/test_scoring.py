@@ -1,0 +1,198 @@
+"""Each row is scored or told apart with a reason, none is lost, whatever the chunks are."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from _utils.errors import UserError
+from _utils.example.chunks import score_file
+from _utils.example.cleaning import clean
+from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, TEXT, build_model
+from _utils.example.scoring import predict, prepare, score
+
+DATA = Path(__file__).parents[3] / "resources" / "data"
+LIMITS = {"unknown_codes": ["??"], "max_engine_displacement": 9}
+VERSIONS = {"model_version": "3", "input_version": "0123456789ab"}
+
+
+def cars(**columns) -> pd.DataFrame:
+    """Three cars, with these columns instead."""
+    ordinary = dict.fromkeys(NUMERIC, 4.0) | {name: ["a", "b", "a"] for name in CATEGORICAL}
+    return pd.DataFrame(ordinary | {TEXT: ["Golf", "Golf Plus", "Polo"]} | columns)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(10, {"n_estimators": 2}).fit(cars(), [40.0, 30.0, 20.0])
+
+
+@pytest.fixture
+def scored(tmp_path, model):
+    """Scores a table as a file; returns the two tables that it ends in, and the counts."""
+
+    def scored(table: pa.Table, chunk_rows: int = 2):
+        source, *targets = (tmp_path / name for name in ("in", "scored", "rejected"))
+        pq.write_table(table, source)
+        counts = score_file(
+            source, model, *targets, versions=VERSIONS, chunk_rows=chunk_rows, **LIMITS
+        )
+        return *map(pq.read_table, targets), counts
+
+    return scored
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"engine_displacement": ["2.0", "two", None]}, "engine_displacement 'two' is not a numb"),
+        ({"engine_displacement": [2, 9.5, 0]}, "engine_displacement 9.5 is not between 0 and 9"),
+        ({"no_gears": [6, -1, None]}, "no_gears -1.0 is not between 0 and"),
+        ({"no_cylinders": [4, float("inf"), 4]}, "no_cylinders inf is not between 0 and"),
+        ({"carline": ["Golf", None, "Polo"]}, "carline is empty"),
+        ({"carline": ["Golf", " ", "Polo"]}, "carline is empty"),
+        ({"carline": ["Golf", "??", "Polo"]}, "carline is empty"),
+        ({"no_gears": ["6", "x", "??"], "carline": ["Golf", "", "Polo"]}, "r; carline is empty"),
+    ],
+)
+def test_what_cannot_be_scored_has_a_reason_and_stays_as_it_is(columns, reason):
+    chunk = cars(**columns)
+    rows, rejected = prepare(chunk, **LIMITS)
+    assert rows.index.tolist() == [0, 2] and rejected.index.tolist() == [1]
+    assert reason in rejected["reason"][1]
+    pd.testing.assert_frame_equal(rejected.drop(columns="reason"), chunk.loc[[1]])
+
+
+def test_nulls_codes_and_unknown_categories_are_scored(model):
+    unusual = {"no_gears": None, "class": ["new", None, "??"], "fuel_cell": None}
+    rows, reasons = score(model, cars(**unusual, comb_mpg=["30", "?", None]), **LIMITS)
+    assert len(rows) == 3 and reasons.empty
+    assert rows["prediction"].between(20, 40).all()
+    assert rows["class"].tolist()[0] == "new" and rows["class"].isna().tolist()[1:] == [True, True]
+    assert rows["comb_mpg"].isna().tolist() == [False, True, True]  # a label that is none
+
+
+def test_rows_are_as_cleaning_leaves_them():
+    raw = pd.read_csv(DATA / "epa_fuel_economy_2021.csv")
+    rows, rejected = prepare(raw, **LIMITS)
+    cleaned, _ = clean(raw, min_comb_mpg=0, max_comb_mpg=200, **LIMITS)
+    assert rejected.empty
+    pd.testing.assert_frame_equal(rows, cleaned)
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.sampled_from(["", " ", "??", "a", "4", "4.5", "-1", "nan", "1e300", "1e999", "Golf"]),
+    st.text(max_size=3),
+)
+COLUMNS = [*NUMERIC, "class", TEXT, "comb_mpg", "release_date"]
+DIRTY = st.lists(st.fixed_dictionaries(dict.fromkeys(COLUMNS, CELLS)), max_size=6)
+NUMBERS = st.lists(st.fixed_dictionaries(dict.fromkeys(NUMERIC, st.floats())), max_size=6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(DIRTY | NUMBERS)
+def test_no_row_is_lost_and_none_is_doubled(model, rows):
+    others = {name: "a" for name in FEATURES}
+    chunk = pd.DataFrame([others | row for row in rows], columns=FEATURES)
+    scored, reasons = score(model, chunk, **LIMITS)
+    assert sorted([*scored.index, *reasons.index]) == chunk.index.tolist()
+    assert scored["prediction"].between(20, 40).all()
+    assert all(reasons)
+    # Each row is judged by itself
+    for number in chunk.index:
+        alone, _ = score(model, chunk.loc[[number]], **LIMITS)
+        assert alone.index.isin(scored.index).all() and len(alone) == (number in scored.index)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_rows_that_the_model_fails_for_are_found(model):
+    # Finite, but more than the forest's 32 bits hold
+    chunk = pd.concat([cars(no_gears=[4, 1e300, 6])] * 4, ignore_index=True)
+    scored, reasons = score(model, chunk, **LIMITS)
+    assert reasons.index.tolist() == [1, 4, 7, 10] and len(scored) == 8
+    assert reasons.str.fullmatch("the model fails: .*float32.*").all()
+
+
+def test_a_prediction_that_is_no_number_is_none():
+    class Model:
+        def predict(self, frame):
+            return [30.0, float("nan"), float("inf")]
+
+    predicted, reasons = predict(Model(), cars())
+    assert predicted.tolist() == [30.0]
+    assert reasons.tolist() == ["the model predicts nan", "the model predicts inf"]
+
+
+class TestFile:
+    def table(self):
+        """Cars, some of which cannot be scored; the first chunk has only nulls in some columns."""
+        columns = {
+            "no_gears": [None, None, 5, 6, 7],
+            "car_truck": [None, None, 1, None, 2],  # text that looks like numbers
+            "carline": ["Golf", None, "Polo", "", "Up"],
+            "comb_mpg": [None, None, 30, 31, 32],
+            "release_date": [None, None, "2021-02-01", "May", None],
+            "vin": [None, 2**62 + 1, 3, None, 5],  # unknown to us, and no double holds it
+            "options": [["a"], None, [], ["b"], ["c", "d"]],
+        }
+        ordinary = {name: ["4"] * 5 for name in FEATURES}
+        return pa.table(ordinary | columns)
+
+    def test_chunks_make_no_difference(self, scored):
+        table = self.table()
+        one_by_two, rejected, counts = scored(table)
+        assert counts == ({"rows": 5, "scored": 3, "rejected": 2}, {"carline is empty": 2})
+        assert one_by_two.num_rows + rejected.num_rows == 5
+        assert scored(table, chunk_rows=100) == (one_by_two, rejected, counts)
+
+    def test_columns(self, scored):
+        table = self.table()
+        predictions, rejected, _ = scored(table)
+        assert predictions["carline"].to_pylist() == ["Golf", "Polo", "Up"]
+        assert predictions["no_gears"].to_pylist() == [None, 5.0, 7.0]
+        assert predictions["car_truck"].to_pylist() == [None, "1", "2"]
+        for name in ("vin", "options"):
+            assert predictions[name] == table[name].take([0, 2, 4])
+        assert predictions.schema.field("release_date").type == pa.timestamp("us")
+        added = ["prediction", "model_version", "input_version"]
+        assert predictions.column_names == [*table.column_names, *added]
+        assert set(predictions["model_version"].to_pylist()) == {"3"}
+        assert rejected.drop_columns("reason") == table.take([1, 3])
+
+    def test_what_was_rejected_can_be_mended_and_given_again(self, scored):
+        _, rejected, _ = scored(self.table())
+        again, still, _ = scored(rejected)
+        assert (again.num_rows, still) == (0, rejected)
+        names = pa.array(["Golf", "Polo"])
+        mended = rejected.set_column(rejected.column_names.index("carline"), "carline", names)
+        assert scored(mended)[0].num_rows == 2
+
+    def test_an_index_of_pandas_is_no_place(self, scored):
+        table = pa.Table.from_pandas(cars(carline=["Golf", None, "Polo"]).set_index([[9, 7, 8]]))
+        predictions, rejected, _ = scored(table)
+        assert predictions["__index_level_0__"].to_pylist() == [9, 8]
+        assert rejected["__index_level_0__"].to_pylist() == [7]
+
+    def test_no_rows(self, scored):
+        predictions, rejected, counts = scored(self.table().slice(0, 0))
+        assert (predictions.num_rows, rejected.num_rows, counts) == (
+            0,
+            0,
+            (dict.fromkeys(["rows", "scored", "rejected"], 0), {}),
+        )
+
+    def test_a_fault_of_the_whole(self, scored, tmp_path, model):
+        with pytest.raises(UserError, match=r"needs \['drive_sys'\], which the input lacks"):
+            scored(self.table().drop_columns("drive_sys"))
+        nested = pa.array([[1]] * 5)
+        with pytest.raises(UserError, match="'class' of the input holds values of the type list"):
+            scored(self.table().drop_columns("class").append_column("class", nested))
+        (tmp_path / "text").write_text("no table")
+        with pytest.raises(UserError, match="text is not a Parquet file"):
+            score_file(tmp_path / "text", model, tmp_path / "a", tmp_path / "b",
+                       versions={}, chunk_rows=1, **LIMITS)  # fmt: skip
