@@ -55,7 +55,8 @@ from _utils.pipeline.tracking import pipeline_run
 def go(config: DictConfig) -> float | None:
     """Run the pipeline once, with this config; returns what sweeps rank by, unless it failed."""
     if config.main.plan:
-        return show_plan(config, ROOT)
+        show_plan(config, ROOT)
+        return None
     with pipeline_run(config) as run:
         results = run_pipeline(config, run)
         if has_to_retrain(config.main, results):

@@ -4,13 +4,15 @@ import json
 import keyword
 import re
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 KINDS = {".py": "script", ".ipynb": "notebook", ".sh": "executable"}
 ARTIFACT = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}(:(latest|[0-9a-f]{12}))?"
 # Type -> what reads a text as such, and what stands for a default that is not given.
-TYPES = {
+TYPES: dict[str, tuple[Callable[[str], Any], Any]] = {
     "str": (str, ""),
     "int": (int, 0),
     "float": (float, 0.0),

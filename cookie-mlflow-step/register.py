@@ -109,7 +109,7 @@ def register(config: Path, name: str, block: list[str]) -> bool:
     return True
 
 
-def child(node: yaml.MappingNode, key: str) -> yaml.Node:
+def child(node: yaml.Node, key: str) -> yaml.Node:
     """The value of a key.
 
     Raises:

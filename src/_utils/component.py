@@ -31,7 +31,7 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
     traceback in the run, as `traceback.txt`, and the exit status 1.
     """
     args = fault = None
-    parser.error = refuse_arguments
+    parser.error = refuse_arguments  # type: ignore[method-assign]
     try:
         args = parser.parse_args()
     except UserError as error:

@@ -124,7 +124,7 @@ class Explaining:
 
 def scoring_app(model: PyFuncModel) -> FastAPI:
     """MLflow's scoring server of a model, with a useful answer to whatever it is sent."""
-    app = scoring_server.init(Explaining(model))
+    app = scoring_server.init(Explaining(model))  # type: ignore[arg-type]
     for kind in UNREADABLE:
         app.add_exception_handler(kind, _refuse_unreadable)
     return app

@@ -42,8 +42,8 @@ def schema(
         "engine_displacement": pa.Check.in_range(0, max_engine_displacement, include_min=False),
     }
     checks = limits | {name: pa.Check.isin(codes) for name, codes in KNOWN_CODES.items()}
-    types = dict.fromkeys(NUMBER_COLUMNS, float) | dict.fromkeys(TEXT_COLUMNS, str)
-    types[DATE_COLUMN] = "datetime64[us]"
+    types: dict[str, type | str] = {DATE_COLUMN: "datetime64[us]"}
+    types |= dict.fromkeys(NUMBER_COLUMNS, float) | dict.fromkeys(TEXT_COLUMNS, str)
     columns = {
         name: pa.Column(types[name], checks.get(name), nullable=name in NULLABLE)
         for name in REQUIRED_COLUMNS

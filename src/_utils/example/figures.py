@@ -3,13 +3,15 @@
 They are made without pyplot, which would keep every figure in memory and wants a display.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-POINTS = {"s": 18, "alpha": 0.5, "color": "tab:blue", "edgecolors": "none"}
-LINE = {"color": "0.3", "linewidth": 1, "linestyle": "--"}
+POINTS: dict[str, Any] = {"s": 18, "alpha": 0.5, "color": "tab:blue", "edgecolors": "none"}
+LINE: dict[str, Any] = {"color": "0.3", "linewidth": 1, "linestyle": "--"}
 
 
 def importance_figure(importance: pd.Series) -> Figure:

@@ -55,7 +55,7 @@ def prepare(
         if column in unread:
             cells = unread[column].astype("str").str.slice(0, 50)
             reasons[cells.index] += f"{column} '" + cells + "' is not a number; "
-        greatest = np.finfo("float64").max  # not infinity
+        greatest = float(np.finfo("float64").max)  # not infinity
         if column == "engine_displacement":
             greatest = max_engine_displacement
         outside = numbers[numbers.notna() & ~numbers.between(0, greatest)]

@@ -86,5 +86,5 @@ MLFLOWS_NAMES = {"kubernetes": "kubernetes-job"}
 loader.MLFLOW_BACKENDS |= {
     "local": ComponentBackend,
     "slurm": SlurmBackend,
-    MLFLOWS_NAMES["kubernetes"]: kubernetes_backend,
+    MLFLOWS_NAMES["kubernetes"]: kubernetes_backend,  # type: ignore[dict-item]
 }

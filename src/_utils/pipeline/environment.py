@@ -74,7 +74,7 @@ def _is_whole(prefix: Path) -> bool:
     """Tell whether all files are there that the installed packages list as theirs."""
     folders = [str(folder) for folder in prefix.rglob("site-packages")]
     return all(
-        package.files and all(file.locate().exists() for file in package.files)
+        package.files and all(Path(file.locate()).exists() for file in package.files)
         for package in distributions(path=folders)
     )
 

@@ -9,7 +9,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
@@ -181,7 +181,8 @@ def serve_tracking_store() -> str:
     from werkzeug.serving import make_server
 
     url = make_url(uri)
-    folder, lock = Path.cwd(), nullcontext()
+    folder = Path.cwd()
+    lock: AbstractContextManager = nullcontext()
     if url.drivername.startswith("sqlite"):
         database = Path(url.database).absolute()
         folder, uri = database.parent, f"sqlite:///{database.as_posix()}"
