@@ -3,13 +3,16 @@
 python benchmarks/sweep.py forests [jobs]     real forests: serial, parallel, and a bare loop
 python benchmarks/sweep.py growth [jobs ...]  seconds per job of sweeps of several sizes
 python benchmarks/sweep.py lost [jobs]        16 at a time against SQLite: how many are lost
+python benchmarks/sweep.py slurm [jobs]       real forests: jobs of SLURM beside joblib's processes
 
 With MLFLOW_TRACKING_URI set, that server is used instead of SQLite; what follows `--` is added to
 the sweeps' overrides: `-- hydra/launcher=submitit_slurm hydra.launcher.partition=debug`.
+`slurm` starts what it needs itself: two nodes and a server with PostgreSQL on this machine.
 Goals: the ratio of serial to parallel at least 0.9 of the number of cores, of parallel to bare at
 most 1.5, and the same seconds per job whatever the number of jobs.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -47,33 +50,64 @@ def seconds(command: list[str], folder: Path) -> float:
     return time.monotonic() - start
 
 
+def prepare(folder: Path) -> None:
+    """Make the data that forests are trained on."""
+    steps = "main.steps='data_extraction,basic_cleaning,data_split'"
+    seconds([sys.executable, "main.py", steps], folder)
+
+
+def beyond_the_first(folder: Path, jobs: int, overrides: list[str]) -> float:
+    """Seconds that a sweep over forests takes beyond its first job: imports and the store."""
+    command = [sys.executable, "main.py", "-m", "main.steps=train_random_forest"]
+
+    def sweep(how_many: int) -> float:
+        values = f"modeling.random_forest.max_features=range(1,{how_many + 1})"
+        return seconds([*command, "main.reuse=false", values, *overrides], folder)
+
+    first = sweep(1)
+    return sweep(jobs) - first
+
+
 def forests(folder: Path, jobs: int, overrides: list[str]) -> None:
-    """Time each beyond its first job, which pays for imports and the store."""
-    python = [sys.executable, "main.py"]
-    steps = "main.steps=data_extraction,basic_cleaning,data_split".replace("=", "='") + "'"
-    seconds([*python, steps], folder)
+    prepare(folder)
     found = folder.glob("mlruns/**/train_data.parquet")
     data = str(next(path for path in found if path.is_file()))
     (folder / "bare.py").write_text(BARE)
-
-    def sweep(how_many: int, *more: str) -> float:
-        values = f"modeling.random_forest.max_features=range(1,{how_many + 1})"
-        return seconds(
-            [*python, "-m", "main.steps=train_random_forest", "main.reuse=false", values, *more],
-            folder,
-        )
-
     bare = [seconds([sys.executable, "bare.py", data, str(n)], folder) for n in (1, jobs)]
-    parallel = [sweep(n, *overrides) for n in (1, jobs)]
-    serial = [sweep(n, "hydra.launcher.n_jobs=1") for n in (1, jobs)]
     took = {
-        name: pair[1] - pair[0]
-        for name, pair in {"bare": bare, "parallel": parallel, "serial": serial}.items()
+        "bare": bare[1] - bare[0],
+        "parallel": beyond_the_first(folder, jobs, overrides),
+        "serial": beyond_the_first(folder, jobs, ["hydra.launcher.n_jobs=1"]),
     }
     print({name: f"{value:.0f} s" for name, value in took.items()}, f"beyond the first of {jobs}")
     ratio = took["serial"] / took["parallel"]
     print(f"serial to parallel {ratio:.2f}, {ratio / os.cpu_count():.2f} of the cores")
     print(f"parallel to bare {took['parallel'] / took['bare']:.1f}")
+
+
+def slurm(folder: Path, jobs: int, overrides: list[str]) -> None:
+    """As many jobs at once as joblib has processes, with the same server."""
+    from servers import PostgreSQL, TrackingServer
+    from slurm import Slurm, lacking
+
+    if reason := lacking():
+        sys.exit(reason)
+    launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=debug"]
+    at_once = f"hydra.launcher.array_parallelism={os.cpu_count()}"
+    with contextlib.ExitStack() as stack:
+        database, cluster = PostgreSQL(), Slurm(folder.parent)
+        stack.callback(database.stop)
+        stack.callback(cluster.stop)
+        cluster.start()
+        url = database.url.replace("postgresql:", "postgresql+psycopg:")
+        server = TrackingServer(folder.parent, url)
+        stack.callback(server.stop)
+        os.environ |= cluster.environment | {"MLFLOW_TRACKING_URI": server.url}
+        prepare(folder)
+        joblib = beyond_the_first(folder, jobs, overrides)
+        on_slurm = beyond_the_first(folder, jobs, [*launcher, at_once, *overrides])
+    print(f"SLURM {on_slurm:.0f} s, joblib {joblib:.0f} s beyond the first of {jobs}")
+    print(f"SLURM to joblib {on_slurm / joblib:.2f}")
 
 
 def small_sweep(folder: Path, jobs: int, *overrides: str) -> float:
@@ -117,6 +151,8 @@ def main(what: str, numbers: list[int], overrides: list[str]) -> None:
         folder = clone(Path(name) / "clone")
         if what == "forests":
             forests(folder, *(numbers or [150]), overrides)
+        elif what == "slurm":
+            slurm(folder, *(numbers or [10]), overrides)
         elif what == "growth":
             growth(make_small(folder), numbers or [10, 150, 500], overrides)
         else:

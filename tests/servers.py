@@ -36,6 +36,7 @@ class TrackingServer:
                 *("--workers", "1", "--backend-store-uri", database),
             ],
             cwd=folder,
+            stdout=subprocess.DEVNULL,  # a line for each request
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,

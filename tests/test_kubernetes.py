@@ -126,11 +126,13 @@ def test_too_much_memory_is_told(small, cluster):
 
 
 def test_ctrl_c_takes_the_pod_off_the_cluster(small, cluster, api):
+    before = list(api.jobs)
     typed = Typed(small, f"{ON_CLUSTER} components.trial.parameters.x=long", **cluster)
     typed.until("at work")
     typed.signal(signal.SIGINT, "all")
     assert typed.end() == 130, typed.text
-    assert api.last.wait(timeout=10) == -signal.SIGTERM
+    # Here the pod is a process of this machine, which the pipeline would end in any case
+    assert list(api.jobs) == before and not api.orphans
     assert newest_trial(cluster).info.status == "KILLED"
 
 

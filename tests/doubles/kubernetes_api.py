@@ -23,6 +23,7 @@ class KubernetesApi(HttpDouble):
         super().__init__()
         self.folder, self.images, self.jobs, self.processes = folder, images, {}, {}
         self.waiting = {}  # why no pod starts, if it is so
+        self.orphans = []  # jobs whose pods were left at work
         self.away = False
         config = {
             "users": [{"name": "me", "user": {}}],
@@ -111,9 +112,11 @@ class KubernetesApi(HttpDouble):
         """As for batch/v1: pods stay at work unless told otherwise."""
         job = self.jobs.pop(name)
         process = self.processes.pop(name)
-        if process and options.get("propagationPolicy") in ("Background", "Foreground"):
-            process.terminate()
-        self.last = process
+        if options.get("propagationPolicy") in ("Background", "Foreground"):
+            if process:
+                process.terminate()
+        else:
+            self.orphans.append(name)
         return 200, job
 
     def log(self, handler, name):
