@@ -15,7 +15,7 @@ from conftest import ROOT, clone, store_of
 from small import make_small
 
 SCHEDULES = ROOT / "schedules"
-COMMAND = re.compile(r'^[^#\n]*\b(mlflow run \. .*?"hydra_options=.*?")', re.MULTILINE)
+COMMAND = re.compile(r"^[^#\n]*\b(mlflow run \. .*main\.if_running=\w+.*?)(?: >>|$)", re.MULTILINE)
 # Says with what it was started, and where
 STUB = '#!/bin/sh\nfor each; do echo "$each"; done\npwd\n'
 RUN = [
@@ -69,8 +69,8 @@ def stubbed(tmp_path):
 
 def test_all_run_the_same():
     files = ["crontab", "github-actions.yml", "kubernetes-cronjob.yaml", "pipeline.service"]
-    commands = {command for name in files for command in COMMAND.findall(read(name))}
-    assert [shlex.split(command) for command in commands] == [["mlflow", *RUN]]
+    for text in [*map(read, files), (ROOT / "MLpipeline.md").read_text()]:
+        assert [shlex.split(each) for each in COMMAND.findall(text)] == [["mlflow", *RUN]]
     assert sorted(path.name for path in SCHEDULES.iterdir()) == [*files, "pipeline.timer"]
 
 
