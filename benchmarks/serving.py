@@ -131,7 +131,7 @@ def requests_of(model: mlflow.pyfunc.PyFuncModel) -> tuple[list, list]:
 def copy_of_champion() -> tuple[str, str]:
     """Register the champion's model once more; returns the numbers of the two versions."""
     champion = MlflowClient().get_model_version_by_alias(NAME, "champion")
-    copy = mlflow.register_model(f"models:/{champion.model_id}", NAME, tags=champion.tags)
+    copy = mlflow.register_model(champion.source, NAME, tags=champion.tags)
     return str(champion.version), str(copy.version)
 
 
