@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from mlflow import MlflowClient
 from mlflow.models import infer_signature
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from _utils.errors import UserError
 from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, SKOPS_TRUSTED_TYPES, build_model
@@ -201,8 +202,8 @@ def test_a_switch_drops_no_request(server, champion, two_versions, caplog):
 
 def test_a_champion_that_cannot_be_loaded_leaves_the_old_one(champion, two_versions, caplog):
     broken = register("economy", 60.0)
-    model_id = MlflowClient().get_model_version("economy", broken).model_id
-    Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}/MLmodel")).unlink()
+    place = MlflowClient().get_model_version_download_uri("economy", broken)
+    (Path(local_file_uri_to_path(place)) / "MLmodel").unlink()
     let_be_champion("economy", broken)
     for _ in range(2):
         champion.follow()

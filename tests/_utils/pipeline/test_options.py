@@ -73,3 +73,10 @@ def test_unknown_keys_are_told_together():
         check_overrides(wrong, CONFIG)
     assert "did you mean 'modeling.random_forest.n_estimators'?" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 2
+
+
+def test_a_port_is_one_of_the_config_unless_it_is_empty():
+    assert hydra_arguments(["--steps=serving", "--port=81"])[-1] == "serving.port=81"
+    assert hydra_arguments(["--steps=serving", "--port="]) == ["main.steps=serving"]
+    with pytest.raises(UserError, match="unknown parameter 'port'"):  # as `-P port=81` of `main`
+        hydra_arguments(["--port", "81"])
