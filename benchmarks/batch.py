@@ -3,12 +3,12 @@
 python benchmarks/batch.py [rows]
 
 The rows are those of the sample data of 2021 over and over, as one parquet file; the model is a
-forest of 10 trees: the more it has, the less counts the rest. Each of the two is a command, from its
-start to its end. The bare loop reads a chunk, predicts, and writes the chunk with its predictions;
-it neither checks nor versions anything. Prints the seconds of each, those of the processors, and
-its greatest memory; then the ratio of their throughputs. On a machine that is busy with other things
-the processors' seconds are the ones to compare. The goals are a ratio of at least 0.8, and, for
-5 million rows, under 2 GB.
+forest of 10 trees: the more it has, the less counts the rest. Each of the two is a command, from
+its start to its end. The bare loop reads a chunk, predicts, and writes the chunk with its
+predictions; it neither checks nor versions anything. Prints the seconds of each, those of the
+processors, and its greatest memory; then the ratios of throughput. On a machine that is busy with
+other things that of the processors' seconds counts. The goals are at least 0.8, and, for 5 million
+rows, under 2 GB.
 """
 
 import os
