@@ -29,6 +29,7 @@ benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/reuse.py
 	$(BIN)/python benchmarks/sweep.py forests 30
+	$(BIN)/python benchmarks/batch.py 500000
 
 .venv/ready: environment.yml
 	$(PYTHON) -m venv --clear .venv

@@ -9,6 +9,7 @@ from _utils.example.cleaning import tidy
 from _utils.example.model import NUMERIC, TEXT
 
 PREDICTION, REASON = "prediction", "reason"
+FINITE = np.finfo("float64").max
 
 
 def score(model: Any, chunk: pd.DataFrame, **limits: Any) -> tuple[pd.DataFrame, pd.Series]:
@@ -51,16 +52,16 @@ def prepare(
     frame, unread, _ = tidy(chunk, unknown_codes)
     reasons = pd.Series("", index=chunk.index, dtype="object")
     for column in NUMERIC:
-        numbers = frame[column]
         if column in unread:
             cells = unread[column].astype("str").str.slice(0, 50)
             reasons[cells.index] += f"{column} '" + cells + "' is not a number; "
-        greatest = np.finfo("float64").max  # not infinity
+        greatest, fault = FINITE, "is below 0 or infinite"
         if column == "engine_displacement":
             greatest = max_engine_displacement
-        outside = numbers[numbers.notna() & ~numbers.between(0, greatest)]
-        limits = f"is not between 0 and {greatest:g}; "
-        reasons[outside.index] += f"{column} " + outside.astype("str") + f" {limits}"
+            fault = f"is not between 0 and {greatest:g}"
+        numbers = frame[column].dropna()
+        outside = numbers[~numbers.between(0, greatest)].astype("str")
+        reasons[outside.index] += f"{column} " + outside + f" {fault}; "
     nameless = frame[TEXT].isna() | frame[TEXT].str.strip().eq("")
     reasons[nameless] += f"{TEXT} is empty; "
     if not (bad := reasons.ne("")).any():

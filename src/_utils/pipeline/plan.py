@@ -95,9 +95,10 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
         except OmegaConfBaseException:
             continue  # told already
         texts = {key: as_text(value) for key, value in (given.get("parameters") or {}).items()}
+        url = any(key.endswith("_url") and "://" in text for key, text in texts.items())
         must_run = {
             "always runs: cache: false": not given.get("cache", True),
-            "always runs: it reads a URL": "cache" not in given and reads_url(texts),
+            "always runs: it reads a URL": url and "cache" not in given,
             "main.reuse is false": not config.main.reuse,
             "named in main.rerun": name in rerun,
         }
@@ -111,11 +112,6 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     if faults := faults + missing:
         raise UserError("\n".join(dict.fromkeys(faults)))
     return components
-
-
-def reads_url(parameters: dict[str, str]) -> bool:
-    """Whether a parameter `..._url` is more than a path: what is there can change unnoticed."""
-    return any(key.endswith("_url") and "://" in value for key, value in parameters.items())
 
 
 def backend_of(given: dict[str, Any], main: DictConfig) -> tuple[str, dict[str, Any]]:

@@ -93,9 +93,8 @@ def cache_key(component: Component) -> dict[str, Any]:
 
 def local_files(component: Component, root: Path) -> list[Path]:
     """The files of this machine that parameters `..._url` name; a remote one is not known."""
-    named = (value for key, value in component.parameters.items() if key.endswith("_url") and value)
-    paths = [root / Path(value).expanduser() for value in named if "://" not in value]
-    return [path for path in paths if path.is_file()]
+    named = (value for key, value in component.parameters.items() if key.endswith("_url"))
+    return [path for value in named if (path := root / Path(value).expanduser()).is_file()]
 
 
 def digest_of_key(key: dict[str, Any]) -> str:
