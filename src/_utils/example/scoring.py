@@ -50,24 +50,24 @@ def prepare(
         each with the index of `chunk`.
     """
     frame, unread, _ = tidy(chunk, unknown_codes)
-    reasons = pd.Series("", index=chunk.index, dtype="object")
+    faults = []
     for column in NUMERIC:
-        if column in unread:
-            cells = unread[column].astype("str").str.slice(0, 50)
-            reasons[cells.index] += f"{column} '" + cells + "' is not a number; "
-        greatest, fault = FINITE, "is below 0 or infinite"
+        greatest, limits = FINITE, "is below 0 or infinite"
         if column == "engine_displacement":
             greatest = max_engine_displacement
-            fault = f"is not between 0 and {greatest:g}"
-        numbers = frame[column].dropna()
-        outside = numbers[~numbers.between(0, greatest)].astype("str")
-        reasons[outside.index] += f"{column} " + outside + f" {fault}; "
-    nameless = frame[TEXT].isna() | frame[TEXT].str.strip().eq("")
-    reasons[nameless] += f"{TEXT} is empty; "
-    if not (bad := reasons.ne("")).any():
-        return frame, chunk.head(0).assign(**{REASON: ""})
-    rejected = chunk[bad].assign(**{REASON: reasons[bad].str.removesuffix("; ")})
-    return frame[~bad], rejected
+            limits = f"is not between 0 and {greatest:g}"
+        if column in unread:
+            cells = unread[column].astype("str").str.slice(0, 50)
+            faults.append(f"{column} '" + cells + "' is not a number")
+        numbers = frame[column]
+        outside = numbers[~numbers.between(0, greatest) & numbers.notna()].astype("str")
+        faults.append(f"{column} " + outside + f" {limits}")
+    nameless = frame[TEXT].str.strip().fillna("").eq("")
+    faults.append(nameless[nameless].map({True: f"{TEXT} is empty"}))
+    found = pd.concat([each for each in faults if len(each)] or [pd.Series(dtype="object")])
+    reasons = found.groupby(level=0).agg("; ".join).rename(REASON)
+    rejected = chunk.loc[reasons.index].assign(**{REASON: reasons})
+    return frame if reasons.empty else frame.drop(index=reasons.index), rejected
 
 
 def predict(model: Any, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
