@@ -29,6 +29,7 @@ benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/reuse.py
 	$(BIN)/python benchmarks/sweep.py forests 30
+	$(BIN)/python benchmarks/batch.py 500000
 
 clean-envs: .venv/ready ## Remove the environments that MLflow made for this project, after asking
 	$(BIN)/python src/_utils/pipeline/clean_envs.py

@@ -22,10 +22,12 @@ from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
+import yaml
 from mlflow import MlflowClient
 from overhead import ROOT, seconds
 
-RUNS = 8  # of one pipeline: its own, and one for each component
+STEPS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute_steps"]
+RUNS = len(STEPS) + 1  # of one pipeline: its own, and one for each component
 OLDER = 1250  # pipelines in the large store
 REUSED = OLDER * (RUNS - 1) - OLDER * RUNS // 2  # leaves half of their runs with a cache key
 TABLES = ("runs", "tags", "params", "metrics", "latest_metrics", "datasets", "inputs")
@@ -83,7 +85,7 @@ def add_older_runs(database: Path) -> None:
             ]
             marks = ", ".join("?" * len(columns))
             store.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
-        # Ordered by their digests, the first are of all components and times. The real seven stay.
+        # Ordered by their digests, the first are of all components and times. The real ones stay.
         keys = "SELECT rowid FROM tags WHERE key = 'cache_key'"
         added = f"{keys} ORDER BY rowid LIMIT -1 OFFSET {RUNS - 1}"
         some = f"{keys} AND rowid IN ({added}) ORDER BY value LIMIT {REUSED}"

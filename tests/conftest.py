@@ -10,6 +10,7 @@ from pathlib import Path
 import mlflow
 import psutil
 import pytest
+import yaml
 from doubles.wandb_server import WandbServer
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -17,6 +18,7 @@ from servers import S3, PostgreSQL, TrackingServer, free_port
 from slurm import Slurm, lacking
 
 ROOT = Path(__file__).resolve().parents[1]
+COMPONENTS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute_steps"]
 
 # Set on some CI; it would make every import of every process compile anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

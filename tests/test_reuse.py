@@ -5,12 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import ROOT, clone, store_of, type_in
+from conftest import COMPONENTS, ROOT, clone, store_of, type_in
 
 pytestmark = pytest.mark.slow
 
-COMPONENTS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute_steps"]
 RAW = "resources/data/epa_fuel_economy_2012.csv"
 
 
@@ -84,7 +82,8 @@ def test_nothing_changed(run, project):
         assert re.search(
             rf"│ {child.info.run_name} +│ reused from │.* {source.info.run_id[:8]}", text
         )
-    assert pipeline.data.metrics["evaluation.mae"] == children[-1].data.metrics["mae"]
+    evaluation = children[COMPONENTS.index("evaluation")]
+    assert pipeline.data.metrics["evaluation.mae"] == evaluation.data.metrics["mae"]
 
 
 def test_what_depends_on_a_parameter_and_what_is_named_run_again(run, planned):
@@ -113,6 +112,7 @@ def test_main_reuse(run):
     [
         (["src/_utils/example/splitting.py"], "data_split", ["eda", "basic_cleaning"]),
         (["src/_utils/notebook.py", "src/eda/conda.yml"], "eda", ["basic_cleaning", "evaluation"]),
+        (["resources/data/epa_fuel_economy_2021.csv"], "batch_scoring", ["evaluation"]),
     ],
 )
 def test_code_reruns_what_imports_it(planned, project, edited, files, reruns, stays):

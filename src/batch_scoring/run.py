@@ -25,7 +25,8 @@ CHUNK_ROWS = 50_000
 def go(args: argparse.Namespace) -> None:
     """Fetch, score, publish."""
     version = model_in_use(args.model)
-    model = mlflow.sklearn.load_model(f"models:/{version.name}/{version.version}")
+    # By its source: by name and version MLflow would add a file to the artifact, where it lies
+    model = mlflow.sklearn.load_model(version.source)
     source = fetch_input(args)
     versions = {"model_version": str(version.version), "input_version": digest_of(source)[:12]}
     scored = scratch_folder() / args.predictions_artifact

@@ -90,8 +90,9 @@ def tidy(
         The table with the types of `clean`, the cells that cannot be read (null in the table) by
         column, and how many cells each rule changed.
     """
-    unknown = raw.isin(unknown_codes)
-    masked = raw.mask(unknown) if unknown.to_numpy().any() else raw
+    unknown = raw.select_dtypes(exclude="number").isin(unknown_codes)
+    unknown = unknown.loc[:, unknown.any()]
+    masked = raw.assign(**{name: raw[name].mask(unknown[name]) for name in unknown})
     converted = {name: CONVERTERS[name](masked[name]) for name in masked if name in CONVERTERS}
     unread = {
         name: masked.loc[column.isna() & masked[name].notna(), name]

@@ -9,6 +9,7 @@ from _utils.example.cleaning import tidy
 from _utils.example.model import NUMERIC, TEXT
 
 PREDICTION, REASON = "prediction", "reason"
+FINITE = np.finfo("float64").max
 
 
 def score(model: Any, chunk: pd.DataFrame, **limits: Any) -> tuple[pd.DataFrame, pd.Series]:
@@ -49,24 +50,24 @@ def prepare(
         each with the index of `chunk`.
     """
     frame, unread, _ = tidy(chunk, unknown_codes)
-    reasons = pd.Series("", index=chunk.index, dtype="object")
+    faults = []
     for column in NUMERIC:
-        numbers = frame[column]
-        if column in unread:
-            cells = unread[column].astype("str").str.slice(0, 50)
-            reasons[cells.index] += f"{column} '" + cells + "' is not a number; "
-        greatest = float(np.finfo("float64").max)  # not infinity
+        greatest, limits = FINITE, "is below 0 or infinite"
         if column == "engine_displacement":
             greatest = max_engine_displacement
-        outside = numbers[numbers.notna() & ~numbers.between(0, greatest)]
-        limits = f"is not between 0 and {greatest:g}; "
-        reasons[outside.index] += f"{column} " + outside.astype("str") + f" {limits}"
-    nameless = frame[TEXT].isna() | frame[TEXT].str.strip().eq("")
-    reasons[nameless] += f"{TEXT} is empty; "
-    if not (bad := reasons.ne("")).any():
-        return frame, chunk.head(0).assign(**{REASON: ""})
-    rejected = chunk[bad].assign(**{REASON: reasons[bad].str.removesuffix("; ")})
-    return frame[~bad], rejected
+            limits = f"is not between 0 and {greatest:g}"
+        if column in unread:
+            cells = unread[column].astype("str").str.slice(0, 50)
+            faults.append(f"{column} '" + cells + "' is not a number")
+        numbers = frame[column]
+        outside = numbers[~numbers.between(0, greatest) & numbers.notna()].astype("str")
+        faults.append(f"{column} " + outside + f" {limits}")
+    nameless = frame[TEXT].str.strip().fillna("").eq("")
+    faults.append(nameless[nameless].map({True: f"{TEXT} is empty"}))
+    found = pd.concat([each for each in faults if len(each)] or [pd.Series(dtype="object")])
+    reasons = found.groupby(level=0).agg("; ".join).rename(REASON)
+    rejected = chunk.loc[reasons.index].assign(**{REASON: reasons})
+    return frame if reasons.empty else frame.drop(index=reasons.index), rejected
 
 
 def predict(model: Any, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -95,8 +95,10 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
         except OmegaConfBaseException:
             continue  # told already
         texts = {key: as_text(value) for key, value in (given.get("parameters") or {}).items()}
+        url = any(key.endswith("_url") and "://" in text for key, text in texts.items())
         must_run = {
             "always runs: cache: false": not given.get("cache", True),
+            "always runs: it reads a URL": url and "cache" not in given,
             "main.reuse is false": not config.main.reuse,
             "named in main.rerun": name in rerun,
         }

@@ -85,9 +85,16 @@ def cache_key(component: Component) -> dict[str, Any]:
     files = [*files_of(component.folder)]
     if project.env_config_path:  # usually one of them already
         files.append(Path(project.env_config_path))
+    files += local_files(component, root)
     digests = {Path(os.path.relpath(path, root)).as_posix(): digest_of(path)[:12] for path in files}
     parameters = component.parameters | {"main.artifact_store": chosen_place()}
     return {"entry_point": "main", "files": digests, "parameters": parameters}
+
+
+def local_files(component: Component, root: Path) -> list[Path]:
+    """The files of this machine that parameters `..._url` name; a remote one is not known."""
+    named = (value for key, value in component.parameters.items() if key.endswith("_url"))
+    return [path for value in named if (path := root / Path(value).expanduser()).is_file()]
 
 
 def digest_of_key(key: dict[str, Any]) -> str:

@@ -193,6 +193,14 @@ def test_what_has_to_run_says_why(plan):
 
     assert reasons()["data_extraction"] == "always runs: cache: false"
     assert reasons()["eda"] == ""
+    assert reasons()["batch_scoring"] == ""  # a file of this machine is part of the cache key
+    remote = reasons("data.new_file_url=https://example.org/cars.csv")
+    assert remote["batch_scoring"] == "always runs: it reads a URL"
+    immutable = [
+        "data.new_file_url=https://example.org/2021.csv",
+        "+components.batch_scoring.cache=true",
+    ]
+    assert reasons(*immutable)["batch_scoring"] == ""
     assert reasons("main.rerun=[eda]")["eda"] == "named in main.rerun"
     assert reasons("main.rerun='train_model, eda'")["train_random_forest"] == "named in main.rerun"
     assert set(reasons("main.reuse=false").values()) == {
