@@ -1,0 +1,169 @@
+"""Drift: how far a new batch is from the data that a model was trained on, column by column.
+
+The null hypothesis is always that both samples come from one population. With many rows it is
+refuted by differences that do not matter, and with few rows large differences are mere chance: so
+each column has an effect size (PSI, a share) as well as a p-value, and `judge` asks for both.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from _utils.errors import UserError
+
+NUMBER, CATEGORY, TEXT = "number", "category", "text"
+MAX_BINS = 10  # the custom for PSI: deciles of the reference
+ROWS_PER_BIN = 10  # a small batch gets fewer bins
+MIN_ROWS = 5  # a cell with fewer rows is rare; Cochran's rule for the chi-square test
+WORD = r"\b\w\w+\b"  # as TfidfVectorizer has it
+
+
+def compare(reference: pd.DataFrame, batch: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
+    """Compare a batch with the reference.
+
+    Args:
+        reference: What the model knows.
+        batch: New rows.
+        kinds: The columns to compare, and what each is: NUMBER, CATEGORY or TEXT.
+
+    Returns:
+        One row per column: `column`, `kind`, `psi`, `test` with its `statistic` and `p_value`
+        (no correction for the number of columns), `missing_reference` and `missing` (shares of
+        nulls), `unseen` (share of the values, of texts of the words, that the reference has not)
+        and `unseen_values` (the most frequent of them). What a kind has not is NaN.
+
+    Raises:
+        UserError: One of the two has no rows, or lacks a column.
+    """
+    for name, frame in {"reference": reference, "batch": batch}.items():
+        if frame.empty:
+            raise UserError(f"The {name} has 0 rows: there is nothing to compare.")
+        if lacking := [column for column in kinds if column not in frame.columns]:
+            raise UserError(f"The {name} lacks {lacking}; its columns are {list(frame.columns)}.")
+    return pd.DataFrame(
+        [{"column": name} | _compare(reference[name], batch[name], kinds[name]) for name in kinds]
+    )
+
+
+def count_cells(reference: pd.Series, batch: pd.Series) -> pd.DataFrame:
+    """Count the rows of both samples by value.
+
+    Numbers of many values are counted by quantiles of the reference. Null is a value of its own.
+    Values that are rare in both samples are counted together, so that each cell has the rows that
+    the chi-square test asks for; if nothing else is left, there is one cell.
+
+    Args:
+        reference: What the model knows; one row at least.
+        batch: New values; one row at least.
+
+    Returns:
+        The numbers of rows, `reference` and `batch`, by value; the rare ones are "others".
+    """
+    smaller = min(len(reference), len(batch))
+    if pd.api.types.is_numeric_dtype(reference) and reference.nunique() > MAX_BINS:
+        bins = min(MAX_BINS, max(1, smaller // ROWS_PER_BIN))
+        edges = np.unique(reference.quantile(np.linspace(0, 1, bins + 1)[1:-1]))
+        limits = [-np.inf, *edges, np.inf]
+        reference, batch = (pd.cut(each.astype("float64"), limits) for each in (reference, batch))
+    both = pd.concat([reference.astype("object"), batch.astype("object")])
+    codes, values = pd.factorize(both.where(both.notna(), None), sort=True, use_na_sentinel=False)
+    samples = {"reference": codes[: len(reference)], "batch": codes[len(reference) :]}
+    counts = pd.DataFrame(
+        {name: np.bincount(each, minlength=len(values)) for name, each in samples.items()},
+        index=["null" if value is None or value != value else str(value) for value in values],
+    )
+    return _pool_rare(counts, smaller)
+
+
+def psi(counts: pd.DataFrame) -> float:
+    """The population stability index of a table of `count_cells`.
+
+    It is the sum of (batch - reference) * ln(batch / reference) over the cells, of shares. An
+    empty cell counts as half a row, for the logarithm of 0 is infinite.
+    """
+    shares = counts.clip(lower=0.5) / counts.sum()
+    difference = shares["batch"] - shares["reference"]
+    return float((difference * np.log(shares["batch"] / shares["reference"])).sum())
+
+
+def performance(actual: pd.Series, predicted: pd.Series, test_mae: float) -> dict[str, float]:
+    """How large the errors are, where the truth is known.
+
+    Args:
+        actual: The true values, null where they are not known.
+        predicted: The predictions, in the same order.
+        test_mae: Mean absolute error on the test data, in the same unit.
+
+    Returns:
+        `labelled_rows`, and if there are any `mae`, its standard error `mae_error` (NaN for one
+        row) and `mae_ratio`, which is `mae / test_mae`.
+    """
+    errors = (predicted - actual).abs().dropna()
+    if errors.empty:
+        return {"labelled_rows": 0}
+    mae, error = float(errors.mean()), float(errors.sem())
+    ratio = mae / test_mae if test_mae else np.nan
+    return {"labelled_rows": len(errors), "mae": mae, "mae_error": error, "mae_ratio": ratio}
+
+
+def _compare(reference: pd.Series, batch: pd.Series, kind: str) -> dict:
+    found = {
+        "kind": kind,
+        "psi": np.nan,
+        "test": "",
+        "statistic": np.nan,
+        "p_value": np.nan,
+        "missing_reference": reference.isna().mean(),
+        "missing": batch.isna().mean(),
+        "unseen": np.nan,
+        "unseen_values": "",
+    }
+    if kind != TEXT:
+        counts = count_cells(reference, batch)
+        found |= {"psi": psi(counts)} | _test(reference, batch, counts, kind)
+    if kind != NUMBER:
+        found |= _unseen(reference, batch, kind)
+    return found
+
+
+def _test(reference: pd.Series, batch: pd.Series, counts: pd.DataFrame, kind: str) -> dict:
+    """Kolmogorov and Smirnov's test for numbers, of which nulls are the lowest; or chi-square."""
+    if kind == NUMBER:
+        samples = (each.astype("float64").fillna(-np.inf) for each in (reference, batch))
+        result, test = stats.ks_2samp(*samples), "KS"
+    else:
+        result, test = stats.chi2_contingency(counts, correction=False), "chi-square"
+    statistic, p_value = float(result.statistic), float(result.pvalue)
+    return {"test": test, "statistic": statistic, "p_value": p_value}
+
+
+def _unseen(reference: pd.Series, batch: pd.Series, kind: str) -> dict:
+    known, new = (_words(each) if kind == TEXT else each.dropna() for each in (reference, batch))
+    unseen = new[~new.isin(known)]
+    most = unseen.value_counts().head(3)
+    values = ", ".join(f"{value} ({count})" for value, count in most.items())
+    return {"unseen": len(unseen) / len(new) if len(new) else 0.0, "unseen_values": values}
+
+
+def _words(texts: pd.Series) -> pd.Series:
+    lower = texts.dropna().astype("str").str.lower()
+    return lower.str.findall(WORD).explode().dropna()
+
+
+def _pool_rare(counts: pd.DataFrame, smaller: int) -> pd.DataFrame:
+    """The same with all rare cells in one; where they are few, that has the next ones as well."""
+    order = np.argsort(counts.sum(axis="columns").to_numpy(), kind="stable")
+    ascending = counts.iloc[order]
+    expected = ascending.sum(axis="columns") / counts.to_numpy().sum() * smaller
+    pooled = int((expected < MIN_ROWS).sum())
+    if not pooled:
+        return counts
+    while pooled < len(counts) and _most(ascending.iloc[:pooled], counts, smaller) < MIN_ROWS:
+        pooled += 1
+    others = ascending.iloc[:pooled].sum().to_frame("others").T
+    return pd.concat([counts.iloc[np.sort(order[pooled:])], others])
+
+
+def _most(cells: pd.DataFrame, counts: pd.DataFrame, smaller: int) -> float:
+    """The rows that these cells would have in a sample of that size, by one sample or the other."""
+    return (cells.sum() / counts.sum()).max() * smaller

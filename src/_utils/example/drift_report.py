@@ -1,0 +1,87 @@
+"""The report of monitoring: one page of HTML that holds its figures and needs no internet."""
+
+import base64
+import io
+from html import escape
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ color: white; background: {color}; padding: 0.4rem 1rem; }}
+table {{ border-collapse: collapse; font-size: 0.85rem; display: block; overflow-x: auto; }}
+th, td {{ border-bottom: 1px solid #ddd; padding: 0.2rem 0.6rem; text-align: left; }}
+img {{ max-width: 100%; display: block; margin: 1rem 0; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def make_report(
+    about: dict[str, str],
+    reasons: pd.Series,
+    scores: dict[str, float],
+    table: pd.DataFrame,
+    limits: dict[str, float],
+    figures: dict[str, Figure],
+) -> str:
+    """Make the page: the verdict, its reasons, what was measured, and the figures.
+
+    Args:
+        about: What was compared with what.
+        reasons: What `verdict.judge` returns.
+        scores: What `drift.performance` returns.
+        table: What `drift.compare` returns.
+        limits: The limits that `judge` was given, by name.
+        figures: The figures, by what they show.
+
+    Returns:
+        The HTML. All texts are escaped, and nothing is loaded from elsewhere.
+    """
+    alarm = not reasons.empty
+    told = [f"<li><b>{escape(column)}</b>: {escape(text)}</li>" for column, text in reasons.items()]
+    sections = [
+        f"<ul>{''.join(told)}</ul>" if alarm else "<p>The batch is like the reference.</p>",
+        _pairs(about),
+        "<h2>Performance</h2>",
+        _pairs({name: f"{value:.4g}" for name, value in scores.items()}),
+        "" if "mae" in scores else "<p>No row has a label yet, so there is no error to tell.</p>",
+        "<h2>Columns</h2>",
+        table.to_html(index=False, escape=True, border=0, na_rep="", float_format="{:.3g}".format),
+        "<h2>Limits</h2>",
+        _pairs({name: str(value) for name, value in limits.items()}),
+        "<h2>Figures</h2>",
+        *[_image(figure, shows) for shows, figure in figures.items()],
+    ]
+    return PAGE.format(
+        title="ALARM" if alarm else "No alarm",
+        color="#b3261e" if alarm else "#1e7d32",
+        body="\n".join(sections),
+    )
+
+
+def _pairs(values: dict[str, str]) -> str:
+    rows = [
+        f"<tr><th>{escape(key)}</th><td>{escape(text)}</td></tr>" for key, text in values.items()
+    ]
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _image(figure: Figure, shows: str) -> str:
+    """The figure as part of the page."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=100)
+    data = base64.b64encode(png.getvalue()).decode()
+    return f'<img alt="{escape(shows)}" src="data:image/png;base64,{data}">'
