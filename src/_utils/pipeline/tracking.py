@@ -173,6 +173,9 @@ def serve_tracking_store() -> str:
         return uri
     # What MLflow's server imports, some of it only when it is asked something.
     warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
+    # At each search for runs MLflow tries to import what knows its users, which are none here. Most
+    # of its dependencies are there, and take a second, but not the last: it fails, again and again.
+    sys.modules["mlflow.server.auth"] = None
     from mlflow.server import app, handlers
     from werkzeug.serving import make_server
 
