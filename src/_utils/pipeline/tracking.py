@@ -29,7 +29,8 @@ from omegaconf import DictConfig, OmegaConf
 from sqlalchemy.engine import make_url
 
 from _utils.errors import explain
-from _utils.pipeline.processes import PROCESS, close_below, close_dead_runs, launcher, process_tag
+from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
+from _utils.pipeline.processes import launcher
 from _utils.pipeline.report import console, print_ui_hint
 
 DEFAULT_EXPERIMENT = "0"
