@@ -129,7 +129,7 @@ def test_a_changed_byte_is_refused_and_what_is_gone_is_made_again(run, project):
     folder = Path(made.info.artifact_uri.removeprefix("file://")) / "artifacts"
     with (folder / "clean_data.parquet").open("r+b") as stream:
         stream.write(b"X")
-    ran = type_in(project, "python main.py main.steps=data_check")
+    ran = type_in(project, "python main.py main.steps=data_check main.rerun=[data_check]")
     assert ran.returncode == 1
     digest = made.data.tags["output.clean_data.parquet"]
     assert f"Artifact 'clean_data.parquet:{digest}' was changed" in ran.stdout
