@@ -10,6 +10,8 @@ Without MLflow's launcher: `python main.py --steps=basic_cleaning modeling.max_t
 All values stand, with a comment each, in config.yaml.
 """
 
+import atexit
+import gc
 import os
 import sys
 from pathlib import Path
@@ -17,6 +19,10 @@ from pathlib import Path
 if not (3, 10) <= sys.version_info < (3, 14):
     sys.exit(f"Python {sys.version.split()[0]} of {sys.executable}: take one of 3.10 to 3.13.")
 
+# MLflow's 2,500 modules hold no garbage. By default Python would look for it all through their
+# import, and among all of them at the end: a quarter of the time of a short pipeline.
+gc.set_threshold(100_000)
+atexit.register(gc.freeze)
 # For this process and those of the components: quiet, and no time spent on usage statistics.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

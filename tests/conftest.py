@@ -32,7 +32,7 @@ ENVIRONMENT = dict(os.environ)
 
 
 # Files that take minutes, the longest first.
-LONGEST = ["environments", "ends", "main", "reuse", "stores", "sweep", "faults", "bad_input"]
+LONGEST = ["environments", "ends", "main", "sweep", "reuse", "stores", "faults", "bad_input"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

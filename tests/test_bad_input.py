@@ -17,25 +17,21 @@ def broken(project, tmp_path_factory):
     """The project, with some files that are not as they should be."""
     folder = tmp_path_factory.mktemp("broken")
     lines = (project / RAW).read_text().splitlines()
-    (folder / "empty.csv").write_text("")
-    (folder / "header.csv").write_text(lines[0] + "\n")
     (folder / "row.csv").write_text("\n".join([*lines[:5], "2012,only,three", *lines[5:]]))
     (folder / "column.csv").write_text("\n".join(line.partition(",")[2] for line in lines))
-    (folder / "table.xlsx").write_text("no table")
     return folder
 
 
 @pytest.fixture(scope="module")
 def server():
-    """A server that does not have the one file, and breaks off in the middle of the other."""
+    """A server that breaks off in the middle of each file."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            found = self.path == "/cut.csv"
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Length", "1000" if found else "0")
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
             self.end_headers()
-            self.wfile.write(b"a,b\n1,2\n" if found else b"")
+            self.wfile.write(b"a,b\n1,2\n")
 
         def log_message(self, *arguments):
             pass
@@ -64,23 +60,20 @@ def refused(project, overrides, *told, count=0, experiment="development"):
         assert not [tag for tag in child.data.tags if tag.startswith("output.")]
 
 
-def test_all_faults_are_told_together(project):
-    refused(
-        project,
-        "data.file_url=nowhere.csv +components.eda.parameters.colour=red "
-        "'split.seed=${lost}' 'split.test_size=${gone}' main.steps=[data_extraction,eda,xyz]",
-        "nowhere.csv",
-        "'colour'",
-        "'lost'",
-        "'gone'",
-        "'xyz'",
-    )
-
-
-def test_a_component_without_mlproject(project, tmp_path):
+def test_all_faults_are_told_together(project, tmp_path):
     shutil.move(project / "src/eda/MLproject", tmp_path)
     try:
-        refused(project, "", "src/eda has no MLproject file")
+        refused(
+            project,
+            "data.file_url=nowhere.csv +components.data_extraction.parameters.colour=red "
+            "'split.seed=${lost}' 'split.test_size=${gone}' main.steps=[data_extraction,eda,xyz]",
+            "nowhere.csv",
+            "'colour'",
+            "'lost'",
+            "'gone'",
+            "'xyz'",
+            "src/eda has no MLproject file",
+        )
     finally:
         shutil.move(tmp_path / "MLproject", project / "src/eda")
 
@@ -95,23 +88,15 @@ def test_an_unknown_config_key(project):
 
 
 class TestFoundByAComponent:
-    @pytest.mark.parametrize(
-        ("file", "told"),
-        [
-            ("empty.csv", "is empty"),
-            ("header.csv", "no rows"),
-            ("row.csv", "28"),
-            ("table.xlsx", ".xlsx"),
-        ],
-    )
-    def test_a_file_that_is_no_table(self, project, broken, file, told):
-        refused(project, f"data.file_url={broken / file}", file, told, "7", count=1)
+    """One for each way; test_fetch.py and test_tables.py have all that a file can be."""
 
-    @pytest.mark.parametrize(
-        ("file", "told"), [("none.csv", "404"), ("cut.csv", "download failed")]
-    )
-    def test_a_download_that_fails(self, project, server, file, told):
-        refused(project, f"data.file_url={server}/{file}", f"{server}/{file}", told, count=1)
+    def test_a_file_that_is_no_table(self, project, broken):
+        told = ["row.csv: row 6 has 3 fields", "28", "evaluation │ not started"]
+        refused(project, f"data.file_url={broken}/row.csv", *told, count=1)
+
+    def test_a_download_that_fails(self, project, server):
+        told = f"{server}/cut.csv: the download failed"
+        refused(project, f"data.file_url={server}/cut.csv", told, count=1)
 
     def test_a_column_is_missing(self, project, broken):
         # In an experiment of its own, for the extraction succeeds and makes a new `latest`.

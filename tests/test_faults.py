@@ -56,7 +56,7 @@ class TestServer:
 
     def test_it_comes_back_after_10_seconds(self, project, door):
         typed = Typed(project, self.COMMAND, MLFLOW_TRACKING_URI=door.url)
-        typed.until("2/2 basic_cleaning")
+        typed.until("2/2 basic_cleaning (main.reuse is false)")
         door.shut()
         time.sleep(10)
         door.open()

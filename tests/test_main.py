@@ -141,22 +141,17 @@ def test_an_override(typed, store):
 class TestMainPy:
     """Without MLflow's launcher; it takes Hydra's own syntax."""
 
-    def test_what_is_not_in_execute_steps_does_not_run(self, typed, store):
-        typed("python main.py main.execute_steps=[data_extraction] main.experiment_name=by_config")
-        pipeline = store.pipeline("by_config")
-        assert pipeline.info.run_name == "by_config"
-        assert names(store.children(pipeline, "by_config")) == ["data_extraction"]
-
-    def test_unless_it_is_named(self, typed, store):
+    def test_what_is_not_in_execute_steps_runs_if_it_is_named(self, typed, store):
         named = "main.execute_steps=[data_extraction] main.steps=basic_cleaning"
         typed(f"python main.py {named} cleaning.max_comb_mpg=40")
         (run,) = store.children(store.pipeline())
         assert run.info.run_name == "basic_cleaning"
         assert run.data.params["max_comb_mpg"] == "40"
 
-    def test_an_experiment_by_the_environment_and_wandb_is_not_imported(self, typed, store):
+    def test_what_is_not_in_execute_steps_does_not_run(self, typed, store):
+        """In an experiment by the environment; and without wandb being imported."""
         text = typed(
-            "python -X importtime main.py main.steps=data_extraction",
+            "python -X importtime main.py main.execute_steps=[data_extraction]",
             MLFLOW_EXPERIMENT_NAME="by_environment",
             PYTHONPROFILEIMPORTTIME="1",
         )
@@ -243,7 +238,9 @@ def test_another_data_file_and_steps_in_any_order(typed, store):
         '-P hydra_options="data.file_url=resources/data/epa_fuel_economy_2021.csv '
         'main.experiment_name=cars_2021"'
     )
-    extraction, cleaning = store.children(store.pipeline("cars_2021"), "cars_2021")
+    pipeline = store.pipeline("cars_2021")
+    assert pipeline.info.run_name == "cars_2021"
+    extraction, cleaning = store.children(pipeline, "cars_2021")
     assert names([extraction, cleaning]) == ["data_extraction", "basic_cleaning"]
     assert extraction.data.metrics["rows"] == 1108
     assert cleaning.data.metrics["unknown_codes"] == 31

@@ -43,41 +43,34 @@ def wait_for(condition, patience: float = 180) -> None:
 
 
 def test_jobs_run_side_by_side_and_share_what_is_the_same(small):
-    ran = type_in(small, command("left,right"))
-    assert ran.returncode == 0, ran.stdout
-    store = store_of(small)
-    sweep = store.pipeline()
-    jobs = store.children(sweep)
-    assert jobs_of(small) == {"left": "FINISHED", "right": "FINISHED"}
-    assert (small / "outputs/prepared.txt").read_text() == "once\n"
-    components = [store.children(job) for job in jobs]
-    assert [[run.info.run_name for run in runs] for runs in components] == [
-        ["prepare", "trial"],
-        ["prepare", "trial"],
-    ]
-    reused = [runs[0].data.tags.get("reused_from") for runs in components]
-    assert sorted(map(bool, reused)) == [False, True]
-    # What always runs does so once in each sweep.
-    again = type_in(small, command("left,right", "main.reuse=false"))
-    assert again.returncode == 0, again.stdout
-    assert (small / "outputs/prepared.txt").read_text() == "once\nonce\n"
-
-
-def test_a_failed_or_killed_component_costs_its_own_job_only(small):
-    ran = type_in(small, command("1,0,2,killed,5"))
+    """And one that fails or is killed costs its own job only."""
+    x = "left,right,0,killed,5"  # the first two wait for each other
+    ran = type_in(small, command(x))
     assert ran.returncode == 1, ran.stdout
     assert "Sweep: 5 jobs, 2 failed" in ran.stdout
     assert "x=0: Component 'trial' failed with exit code 1." in ran.stdout
     assert "| ZeroDivisionError: division by zero" in ran.stdout
     assert "x=killed: Component 'trial' failed with exit code 137 (signal 9)" in ran.stdout
-    ended = {"1": "FINISHED", "0": "FAILED", "2": "FINISHED", "killed": "FAILED", "5": "FINISHED"}
+    ended = dict.fromkeys(x.split(","), "FINISHED") | {"0": "FAILED", "killed": "FAILED"}
     assert jobs_of(small) == ended
-    # The same again runs what is missing and nothing else.
-    again = type_in(small, command("1,0,2,killed,5", "hydra.launcher.n_jobs=1"))
-    assert "Sweep: 5 jobs, 2 failed" in again.stdout
+    assert (small / "outputs/prepared.txt").read_text() == "once\n"
     store = store_of(small)
+    components = [store.children(job) for job in store.children(store.pipeline())]
+    assert [[run.info.run_name for run in runs] for runs in components] == 5 * [
+        ["prepare", "trial"]
+    ]
+    reused = [runs[0].data.tags.get("reused_from") for runs in components]
+    assert sorted(map(bool, reused)) == [False, *4 * [True]]
+    # The same again runs what is missing and nothing else.
+    again = type_in(small, command(x, "hydra.launcher.n_jobs=1"))
+    assert "Sweep: 5 jobs, 2 failed" in again.stdout
     trials = [store.children(job)[1] for job in store.children(store.pipeline())]
-    assert [bool(run.data.tags.get("reused_from")) for run in trials] == [True, False] * 2 + [True]
+    reused = [bool(run.data.tags.get("reused_from")) for run in trials]
+    assert reused == [True, True, False, False, True]
+    # What always runs does so once in each sweep.
+    always = type_in(small, command("left,right", "main.reuse=false"))
+    assert always.returncode == 0, always.stdout
+    assert (small / "outputs/prepared.txt").read_text() == "once\nonce\n"
 
 
 def test_a_killed_worker_is_told_and_the_same_again_runs_what_is_missing(small):

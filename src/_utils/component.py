@@ -70,5 +70,7 @@ def refuse_arguments(message: str) -> NoReturn:
 
 def installed_packages() -> str:
     """The packages of this environment as lines `name==version`, sorted."""
-    lines = {f"{package.name}=={package.version}" for package in distributions()}
+    # `package.name` and `package.version` would each read the metadata anew
+    read = (package.metadata for package in distributions())
+    lines = {f"{package['Name']}=={package['Version']}" for package in read}
     return "\n".join(sorted(lines, key=str.lower)) + "\n"

@@ -8,7 +8,7 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV
 from omegaconf import DictConfig, OmegaConf
 
-from _utils.pipeline.processes import PROCESS, process_tag
+from _utils.pipeline.dead_runs import PROCESS, process_tag
 from _utils.pipeline.report import Result, console
 from _utils.pipeline.tracking import env_manager_of
 

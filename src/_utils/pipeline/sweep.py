@@ -27,7 +27,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from _utils.errors import UserError, explain
 from _utils.pipeline import cluster
-from _utils.pipeline.processes import close_below, typed_command
+from _utils.pipeline.dead_runs import close_below
+from _utils.pipeline.processes import typed_command
 from _utils.pipeline.progress import Progress
 from _utils.pipeline.ranking import publish_answer
 from _utils.pipeline.report import console, print_ui_hint

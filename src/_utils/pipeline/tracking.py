@@ -29,8 +29,9 @@ from omegaconf import DictConfig, OmegaConf
 from sqlalchemy.engine import make_url
 
 from _utils.errors import explain
+from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
-from _utils.pipeline.processes import PROCESS, close_below, close_dead_runs, launcher, process_tag
+from _utils.pipeline.processes import launcher
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.turn import take_turn
 
@@ -177,6 +178,9 @@ def serve_tracking_store() -> str:
         return uri
     # What MLflow's server imports, some of it only when it is asked something.
     warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
+    # At each search for runs MLflow tries to import what knows its users, which are none here. Most
+    # of its dependencies are there, and take a second, but not the last: it fails, again and again.
+    sys.modules["mlflow.server.auth"] = None
     from mlflow.server import app, handlers
     from werkzeug.serving import make_server
 
