@@ -46,6 +46,7 @@ def go(args: argparse.Namespace) -> None:
     scores = performance(actual, batch["prediction"], float(version.tags["mae"]))
     limits = {name: getattr(args, name) for name in LIMITS}
     reasons = judge(table, scores, len(batch), **limits)
+    table["alarm"] = table["column"].isin(reasons.index).map({True: "yes", False: ""})
     log_metrics(table, reasons, scores, rows=len(batch))
     references = dict.fromkeys(KINDS, train) | {"prediction": test}
     figures = draw(table, reasons, references, batch, args.max_psi)
