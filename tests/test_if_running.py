@@ -22,11 +22,11 @@ def small(tmp_path_factory):
     return make_small(clone(tmp_path_factory.mktemp("small")))
 
 
-def at_work(folder, values: str = "left") -> Typed:
+def at_work(folder, values: str = "left", options: str = "main.if_running=wait") -> Typed:
     """A pipeline whose second component is at work, or a sweep of such."""
     for name in "left", "right":
         (folder / f"outputs/started-{name}").unlink(missing_ok=True)
-    typed = Typed(folder, f"{COMMAND}={values}")
+    typed = Typed(folder, f"{COMMAND}={values} {options}")
     end = time.monotonic() + 120
     while not (folder / "outputs/started-left").exists():
         assert typed.process.poll() is None and time.monotonic() < end
@@ -91,7 +91,7 @@ def test_wait_until_it_ends_even_by_kill_9_or_ctrl_c(small):
 
 @pytest.mark.slow
 def test_a_sweep_has_one_lock_for_all_its_jobs(small):
-    typed = at_work(small, "left,1 main.if_running=skip -m")
+    typed = at_work(small, "left,1", "main.if_running=skip -m")
     assert type_in(small, "python main.py main.if_running=skip").stdout.startswith("Skipped: ")
     let_end(small)
     assert typed.end() == 0, typed.text

@@ -52,7 +52,7 @@ def prepare(
     frame, unread, _ = tidy(chunk, unknown_codes)
     faults = []
     for column in NUMERIC:
-        greatest, limits = FINITE, "is below 0 or infinite"
+        greatest, limits = float(FINITE), "is below 0 or infinite"
         if column == "engine_displacement":
             greatest = max_engine_displacement
             limits = f"is not between 0 and {greatest:g}"

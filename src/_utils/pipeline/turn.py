@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from _utils.errors import UserError
 from _utils.pipeline.report import console
 
-WAIT, SKIP = "wait", "skip"  # anything else: together
+TOGETHER, SKIP = "together", "skip"  # the third: wait
 
 _taken: list[FileLock] = []  # until this process ends; a lock ends with its object
 
@@ -29,8 +29,7 @@ _taken: list[FileLock] = []  # until this process ends; a lock ends with its obj
 def take_turn(main: DictConfig, experiment: str, store_uri: str, launched_id: str | None) -> None:
     """Take the lock of this pipeline, as `main.if_running` says if another process has it.
 
-    Who runs `together` with others takes it too if it is free, so that those that wait or skip see
-    it.
+    Who runs `together` with others takes none: a server, for one, would keep it for ever.
 
     Args:
         main: The section `main` of the config.
@@ -42,19 +41,19 @@ def take_turn(main: DictConfig, experiment: str, store_uri: str, launched_id: st
         UserError: The lock cannot be made.
         SystemExit: Skipped, with status 0.
     """
+    if main.if_running == TOGETHER:
+        return
     try:
         path = lock_file(store_uri, main.project_name, experiment)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if lock := _lock(path, main.if_running, experiment, launched_id):
-            _taken.append(lock)
-            holder = {"pid": os.getpid(), "host": platform.node(), "since": time.time()}
-            path.with_suffix(".json").write_text(json.dumps(holder))
+        _taken.append(_lock(path, main.if_running, experiment, launched_id))
+        holder = {"pid": os.getpid(), "host": platform.node(), "since": time.time()}
+        path.with_suffix(".json").write_text(json.dumps(holder))
     except (OSError, RuntimeError) as error:  # the latter where there is no home
-        if main.if_running in (WAIT, SKIP):
-            raise UserError(
-                f"main.if_running={main.if_running} needs a lock, which cannot be made: {error}. "
-                "Make that folder writable, or set HOME to one that is."
-            ) from error
+        raise UserError(
+            f"main.if_running={main.if_running} needs a lock, which cannot be made: {error}. "
+            "Make that folder writable, or set HOME to one that is."
+        ) from error
 
 
 def lock_file(store_uri: str, project: str, experiment: str) -> Path:
@@ -71,8 +70,8 @@ def lock_file(store_uri: str, project: str, experiment: str) -> Path:
     return Path("~/.mlflow/locks").expanduser() / name
 
 
-def _lock(path: Path, if_running: str, experiment: str, launched_id: str | None) -> FileLock | None:
-    """The lock, taken; None if another process has it and this one goes on all the same."""
+def _lock(path: Path, if_running: str, experiment: str, launched_id: str | None) -> FileLock:
+    """The lock, taken."""
     lock = FileLock(path)
     with suppress(Timeout):
         lock.acquire(timeout=0)
@@ -84,11 +83,9 @@ def _lock(path: Path, if_running: str, experiment: str, launched_id: str | None)
             MlflowClient().set_tag(launched_id, MLFLOW_RUN_NAME, f"skipped: {experiment}")
             MlflowClient().set_tag(launched_id, MLFLOW_RUN_NOTE, f"Skipped: {told}")
         sys.exit(0)
-    if if_running == WAIT:
-        console.print(f"Waiting: {told}", highlight=False, markup=False)
-        lock.acquire(poll_interval=0.5)
-        return lock
-    return None
+    console.print(f"Waiting: {told}", highlight=False, markup=False)
+    lock.acquire(poll_interval=0.5)
+    return lock
 
 
 def _holder(path: Path) -> str:
