@@ -177,7 +177,6 @@ def ran_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     One worker makes it for all.
     """
-    return Path("/tmp/w/monitoring_scratch/state2")
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
