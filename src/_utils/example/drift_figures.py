@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from _utils.example.drift import count_cells
 from _utils.example.figures import LINE
@@ -76,6 +76,6 @@ def history_figure(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def _frameless(axes: Axes) -> Figure | SubFigure:
+def _frameless(axes: Axes) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
-    return axes.figure
+    return axes.get_figure(root=True)
