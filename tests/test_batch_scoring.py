@@ -11,7 +11,7 @@ from conftest import ROOT, type_in
 from _utils.errors import UserError
 from _utils.example.cleaning import clean
 from _utils.index import outputs_of
-from _utils.registry import model_in_use
+from _utils.registry import fetch_model, model_in_use
 
 NEW = "resources/data/epa_fuel_economy_2021.csv"
 PINNED = "deployment.model=models:/fuel_economy/1"
@@ -44,7 +44,7 @@ def test_an_artifact(score, project, store):
     assert run.data.params["model"] == "models:/fuel_economy/1"
     # As the model itself has it for cleaned rows
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
-    model = mlflow.sklearn.load_model(model_in_use("models:/fuel_economy/1").source)
+    model = mlflow.sklearn.load_model(str(fetch_model(model_in_use("models:/fuel_economy/1"))))
     limits = {"min_comb_mpg": 5, "max_comb_mpg": 70, "max_engine_displacement": 10}
     raw = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv").drop_duplicates()
     cleaned, _ = clean(raw, unknown_codes=["??"], **limits)

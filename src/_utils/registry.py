@@ -5,6 +5,8 @@ those artifacts gets the name of the registered model as an alias, `raw_data.par
 """
 
 import re
+import tempfile
+from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
@@ -77,6 +79,16 @@ def model_in_use(uri: str) -> ModelVersion:
         "Let one be: mlflow run . -e promote -P version=<number>, or register the newest model: "
         "main.rerun=[evaluation]."
     )
+
+
+def fetch_model(version: ModelVersion) -> Path:
+    """A copy of a version's files, to load it from.
+
+    Where MLflow loads a `models:/` URI whose files lie on this machine, it writes one of its own
+    beside them: the artifact would then be taken for changed, and made again.
+    """
+    folder = tempfile.mkdtemp(prefix="model-")
+    return Path(mlflow.artifacts.download_artifacts(version.source, dst_path=folder))
 
 
 def pin_model(uri: str) -> str:

@@ -15,7 +15,7 @@ from _utils.digests import digest_of
 from _utils.errors import UserError
 from _utils.example.chunks import score_file
 from _utils.fetch import fetch
-from _utils.registry import model_in_use
+from _utils.registry import fetch_model, model_in_use
 from _utils.tables import to_parquet
 
 # At some 4 kB a row while it is scored, a chunk takes 200 MB
@@ -25,8 +25,7 @@ CHUNK_ROWS = 50_000
 def go(args: argparse.Namespace) -> None:
     """Fetch, score, publish."""
     version = model_in_use(args.model)
-    # By its source: by name and version MLflow would add a file to the artifact, where it lies
-    model = mlflow.sklearn.load_model(version.source)
+    model = mlflow.sklearn.load_model(str(fetch_model(version)))
     source = fetch_input(args)
     versions = {"model_version": str(version.version), "input_version": digest_of(source)[:12]}
     scored = scratch_folder() / args.predictions_artifact

@@ -18,7 +18,7 @@ from _utils.example.figures import predicted_against_actual, residual_figure
 from _utils.example.model import FEATURES, TARGET
 from _utils.example.promotion import decide_promotion, unseen_rows
 from _utils.example.scores import regression_scores, scores_by
-from _utils.registry import CHALLENGER, CHAMPION, find_version, promote, register_model
+from _utils.registry import CHALLENGER, CHAMPION, fetch_model, find_version, promote, register_model
 
 
 def go(args: argparse.Namespace) -> None:
@@ -76,7 +76,7 @@ def errors_beside_champion(
         return None
     if seen := champion.tags.get("train_artifact"):
         test = unseen_rows(test, pd.read_parquet(use_artifact(seen)))
-    rivals = {CHAMPION: mlflow.sklearn.load_model(champion.source), CHALLENGER: model}
+    rivals = {CHAMPION: mlflow.sklearn.load_model(str(fetch_model(champion))), CHALLENGER: model}
     errors = {
         name: float((test[TARGET] - rival.predict(test[FEATURES])).abs().mean())
         for name, rival in rivals.items()
