@@ -21,9 +21,10 @@ test: .venv/ready ## Run all tests, two files at a time
 test-fast: .venv/ready ## Run the tests that take less than a minute together
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
-lint: .venv/ready ## Check style and format
+lint: .venv/ready ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	$(BIN)/python benchmarks/overhead.py

@@ -19,7 +19,7 @@ from mlflow.pyfunc import PyFuncModel, scoring_server
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from _utils.errors import UserError
-from _utils.registry import CHAMPION, SCHEME, model_in_use
+from _utils.registry import CHAMPION, SCHEME, fetch_model, model_in_use
 
 VERSION_HEADER = "x-model-version"
 # What MLflow's parsing of a request raises besides its own exceptions
@@ -92,11 +92,9 @@ class Champion:
             self.follow()
 
     def _load(self, version: ModelVersion) -> None:
-        model = mlflow.pyfunc.load_model(f"{SCHEME}{version.name}/{version.version}")
+        model = mlflow.pyfunc.load_model(str(fetch_model(version)))
         if (rows := model.input_example) is not None:
-            model.predict(
-                rows
-            )  # one that cannot answer is not gone over to; the first is slow, too
+            model.predict(rows)  # one that cannot answer is not gone over to; the first is slow
             row = rows.head(1).to_json(orient="records")
             self.example = json.dumps({"dataframe_records": json.loads(row)})
         self._serving = str(version.version), scoring_app(model)

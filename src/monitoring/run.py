@@ -21,7 +21,7 @@ from _utils.example.drift_report import make_report
 from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, TARGET
 from _utils.example.model import TEXT as TEXT_COLUMN
 from _utils.example.verdict import judge, summarize
-from _utils.registry import find_version
+from _utils.registry import fetch_model, find_version
 
 KINDS = dict.fromkeys(NUMERIC, NUMBER) | dict.fromkeys(CATEGORICAL, CATEGORY) | {TEXT_COLUMN: TEXT}
 LIMITS = ["max_psi", "significance", "max_new_missing", "max_unseen_share", "max_mae_ratio"]
@@ -38,7 +38,8 @@ def go(args: argparse.Namespace) -> None:
     test = pd.read_parquet(use_artifact(version.tags["test_artifact"]))
     # What a forest predicts for the rows it was trained on is nearly the truth, which it never is
     # for new rows: so predictions are compared with those for rows that it has not seen.
-    test["prediction"] = mlflow.sklearn.load_model(version.source).predict(test[FEATURES])
+    model = mlflow.sklearn.load_model(str(fetch_model(version)))
+    test["prediction"] = model.predict(test[FEATURES])
 
     pairs = [(train, KINDS), (test, {"prediction": NUMBER})]
     table = pd.concat([compare(frame, batch, kinds) for frame, kinds in pairs], ignore_index=True)

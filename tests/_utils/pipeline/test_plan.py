@@ -36,7 +36,7 @@ def names(components):
 
 def test_all_in_the_order_of_execute_steps(plan):
     planned = names(plan())
-    assert planned[0] == "data_extraction" and planned[-2:] == ["evaluation", "batch_scoring"]
+    assert planned[0] == "data_extraction" and planned[-2:] == ["batch_scoring", "monitoring"]
     assert names(plan("main.steps=all")) == planned
 
 
