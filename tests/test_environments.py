@@ -129,6 +129,12 @@ class TestMakingOne:
         assert first.end() == 0, first.text
         assert "waiting" in second.text
         assert len(list(tmp_path.glob("mlflow-*/complete"))) == 2
+        clean = "mlflow run . --env-manager local -e clean_envs"
+        listed = type_in(project, clean, **fresh).stdout
+        assert "Nothing was removed" in listed and listed.count(f"{tmp_path}/mlflow-") == 2
+        removed = type_in(project, f"{clean} -P yes=true", **fresh)
+        assert removed.returncode == 0, removed.stdout
+        assert not list(tmp_path.glob("mlflow-*"))
 
     def test_one_whose_creation_was_killed(self, project, tmp_path):
         fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
