@@ -132,5 +132,5 @@ class TestDisk:
         store = {"MLFLOW_TRACKING_URI": f"sqlite:///{disk}/mlflow.db"}
         typed = Typed(project, "python main.py", **store)
         assert typed.end() == 1
-        assert "Read-only file system" in typed.text and "Make it writable" in typed.text
+        assert f"{disk} cannot be written to: mend its owner" in typed.text
         assert "Traceback" not in typed.text

@@ -54,6 +54,10 @@ def test_reference_in_an_object_store(s3, tracking_server, store, tmp_path):
         "train_artifact": "train_data.parquet",
         "test_artifact": "test_data.parquet",
         "scores_by": "class",
+        "registered_model": "elsewhere",
+        "max_mae": "2.5",
+        "min_r2": "0.6",
+        "min_improvement": "0.01",
     }
     evaluated = run_elsewhere("evaluation", inputs, served, "in-s3", tmp_path, **variables)
     # As where all was run on one machine, with its artifacts in MLflow

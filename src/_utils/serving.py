@@ -6,6 +6,7 @@ answers, how large a request may be, and what is told where MLflow has only "Int
 
 import json
 import logging
+import re
 import threading
 from typing import Any
 
@@ -79,9 +80,8 @@ class Champion:
                 log.info("Version %s serves now, in the place of %s", found.version, before)
             self._told = ""
         except Exception as error:
-            told = (
-                str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            )
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            told = re.sub(r"model-\w+", "model", f"{kind}{error}")  # a new copy at each look
             if told != self._told:  # once, and not at every look
                 log.error("Version %s serves on, for the champion cannot: %s", before, told)
             self._told = told

@@ -1,5 +1,6 @@
 """A machine on which something is wrong; what is told names the cure."""
 
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ def told(monkeypatch):
 
     def told(uri, *overrides):
         monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: uri)
+        monkeypatch.setattr(os, "environ", os.environ.copy())  # where the store is told of
         with initialize_config_dir(str(ROOT), version_base="1.3"):
             main = compose("config", list(overrides)).main
         fault = ""
