@@ -43,8 +43,10 @@ def test_an_artifact(score, project, store):
     assert set(predictions["model_version"]) == {run.data.tags["model_version"]} == {"1"}
     assert run.data.params["model"] == "models:/fuel_economy/1"
     # As the model itself has it for cleaned rows
+    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     model = mlflow.sklearn.load_model(str(fetch_model(model_in_use("models:/fuel_economy/1"))))
+    mlflow.set_tracking_uri(before)
     limits = {"min_comb_mpg": 5, "max_comb_mpg": 70, "max_engine_displacement": 10}
     raw = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv").drop_duplicates()
     cleaned, _ = clean(raw, unknown_codes=["??"], **limits)

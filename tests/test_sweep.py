@@ -114,9 +114,11 @@ def test_ctrl_c_ends_all_jobs(small, whom):
 
 @pytest.fixture(scope="module")
 def optuna(tmp_path_factory):
-    """A folder with what README says to install for an optimiser."""
+    """A folder with what MLpipeline.md says to install for an optimiser."""
     folder = tmp_path_factory.mktemp("optuna")
-    (packages,) = re.findall("pip install --no-deps (.*optuna.*)", (ROOT / "README.md").read_text())
+    (packages,) = re.findall(
+        "pip install --no-deps (.*optuna.*)", (ROOT / "MLpipeline.md").read_text()
+    )
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(folder)]
     subprocess.run([*uv, "--no-deps", *packages.split()], check=True)
     return str(folder)
