@@ -5,6 +5,8 @@ mlflow run . -P steps=basic_cleaning,data_check                  some of it
 mlflow run . -P hydra_options="modeling.max_tfidf_features=10"   with other values
 mlflow run . -P hydra_options="modeling.max_tfidf_features=10,30 -m"   a sweep over them
 mlflow run . -e plan                                             what would run, and why
+mlflow run . -e serve                                            the champion answers requests
+mlflow run . -e promote -P version=3                             another version is the champion
 
 Without MLflow's launcher: `python main.py --steps=basic_cleaning modeling.max_tfidf_features=10`.
 All values stand, with a comment each, in config.yaml.

@@ -58,9 +58,8 @@ def find_version(uri: str) -> ModelVersion | None:
             raise
         if alias:
             return None
-        known = sorted(int(each.version) for each in versions_of(name))
         raise UserError(
-            f"The model '{name}' has no version {version}: there are {known or 'none'}."
+            f"The model '{name}' has no version {version}: there are {_numbers(name)}."
         ) from error
 
 
@@ -73,9 +72,8 @@ def model_in_use(uri: str) -> ModelVersion:
     if found := find_version(uri):
         return found
     name, alias, _ = parse_uri(uri)
-    known = sorted(int(each.version) for each in versions_of(name))
     raise UserError(
-        f"No version of the model '{name}' is the {alias}; there are {known or 'none'}. "
+        f"No version of the model '{name}' is the {alias}; there are {_numbers(name)}. "
         "Let one be: mlflow run . -e promote -P version=<number>, or register the newest model: "
         "main.rerun=[evaluation]."
     )
@@ -101,6 +99,10 @@ def versions_of(name: str, where: str = "") -> list[ModelVersion]:
     """The versions of a registered model, the newest first; none if it is not registered."""
     query = f"name = '{name}'{where}"
     return MlflowClient().search_model_versions(query, order_by=["version_number DESC"])
+
+
+def _numbers(name: str) -> list[int] | str:
+    return sorted(int(each.version) for each in versions_of(name)) or "none"
 
 
 def register_model(reference: str, name: str, tags: dict[str, str]) -> ModelVersion:
