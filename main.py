@@ -1,14 +1,14 @@
 """The pipeline: reads config.yaml, plans, and runs the components of src/ one after the other.
 
-mlflow run .                                                     the whole pipeline
-mlflow run . -P steps=basic_cleaning,data_check                  some of it
-mlflow run . -P hydra_options="modeling.max_tfidf_features=10"   with other values
-mlflow run . -P hydra_options="modeling.max_tfidf_features=10,30 -m"   a sweep over them
-mlflow run . -e plan                                             what would run, and why
-mlflow run . -e serve                                            the champion answers requests
-mlflow run . -e promote -P version=3                             another version is the champion
+mlflow run .                                    the whole pipeline
+mlflow run . -P steps=a,b                       some of it
+mlflow run . -P hydra_options="x=10"            with another value
+mlflow run . -P hydra_options="x=10,30 -m"      a sweep over values
+mlflow run . -e plan                            what would run, and why
+mlflow run . -e serve                           the champion answers requests
+mlflow run . -e promote -P version=3            another version is the champion
 
-Without MLflow's launcher: `python main.py --steps=basic_cleaning modeling.max_tfidf_features=10`.
+Without MLflow's launcher: `python main.py --steps=a,b x=10`.
 All values stand, with a comment each, in config.yaml.
 """
 

@@ -88,12 +88,13 @@ def register(config: Path, name: str, block: list[str]) -> bool:
     try:
         tree = yaml.compose(text)
         wanted = yaml.safe_load(text)
-        wanted["main"]["execute_steps"].append(name)
+        wanted["main"]["execute_steps"] = [*(wanted["main"]["execute_steps"] or []), name]
         wanted["components"] |= yaml.safe_load("\n".join(block))
         components = child(tree, "components")
         steps = child(child(tree, "main"), "execute_steps")
         lines = text.splitlines()
-        indent = " " * (steps.value[-1].start_mark.column - 2)
+        column = steps.value[-1].start_mark.column if steps.value else 6
+        indent = " " * (column - 2)
         # The later place first, so that the earlier keeps its number.
         additions = {end(steps): [f"{indent}- {name}"], end(components): block}
         for line in sorted(additions, reverse=True):

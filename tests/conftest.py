@@ -18,7 +18,7 @@ from servers import S3, PostgreSQL, TrackingServer, free_port
 from slurm import Slurm, lacking
 
 ROOT = Path(__file__).resolve().parents[1]
-COMPONENTS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute_steps"]
+COMPONENTS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute_steps"] or []
 
 # Set on some CI; it would make every import of every process compile anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -38,8 +38,8 @@ LONGEST = ["environments", "ends", "main", "sweep", "reuse", "stores", "faults",
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files come first, then others with slow tests: so the workers end together."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    order = {ROOT / f"tests/test_{name}.py": number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: (order.get(item.path, len(order)), item.path not in slow))
+    order = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (order.get(item.path.name, len(order)), item.path not in slow))
 
 
 def clone(folder: Path) -> Path:

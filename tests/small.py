@@ -62,11 +62,10 @@ def make_small(folder: Path) -> Path:
     config = (folder / "config.yaml").read_text()
     start, end = config.index("\n# What each component is given"), config.index("\n# Hydra itself")
     text = config[:start] + CONFIG + config[end:]
-    steps = re.compile(r"execute_steps:\n(    - \w+\n)+")
-    text = steps.sub("execute_steps: [prepare, trial]\n", text)
-    aliases = re.compile(r"aliases:\n(    .*\n)+")
-    text = aliases.sub("aliases: {}\n", text)
-    text = text.replace("train_random_forest.validation_mae", "trial.score")
+    values = {"execute_steps": "[prepare, trial]", "aliases": "{}", "retrain": "[]"}
+    for key, value in values.items():
+        text = re.sub(rf"  {key}:.*\n(    .*\n)*", f"  {key}: {value}\n", text)
+    text = re.sub(r"    metric: .*", "    metric: trial.score", text)
     (folder / "config.yaml").write_text(text)
     for name, code, parameters, values in [
         ("prepare", PREPARE, "{}", ""),

@@ -34,7 +34,7 @@ def has_to_retrain(main: DictConfig, results: list[Result]) -> bool:
 
 def retraining(config: DictConfig) -> DictConfig:
     """The config of the second time: all steps, with the values of `main.retrain`."""
-    values = OmegaConf.from_dotlist([*config.main.retrain, "main.steps=all"])
+    values = OmegaConf.from_dotlist([*(config.main.retrain or []), "main.steps=all"])
     return OmegaConf.merge(config, values)
 
 

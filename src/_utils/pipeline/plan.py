@@ -163,9 +163,9 @@ def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], li
     Returns:
         The names of the components, and a fault for each name that no component has.
     """
-    order, steps = list(main.execute_steps), as_names(main.steps)
+    order, steps = list(main.execute_steps or []), as_names(main.steps)
     asked, faults = known_names(order if steps == ["all"] else steps, main, configured)
-    if not asked and not faults:
+    if not asked and not faults and steps != ["all"]:
         faults.append(
             f"main.steps '{main.steps}' names no step: known are: {', '.join(configured)}."
         )

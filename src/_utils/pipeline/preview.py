@@ -13,7 +13,7 @@ from _utils.index import LATEST
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.graph import as_mermaid, as_svg
 from _utils.pipeline.plan import Component, as_latest, make_plan
-from _utils.pipeline.report import console
+from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
 from _utils.pipeline.tracking import faults_told, serve_tracking_store
 
@@ -46,6 +46,8 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
     One that is sure to run is expected to make the same artifacts as its last run with the same
     cache key; where there is none, what it makes is not known yet, and what uses that has to run.
     """
+    if not plan:
+        print_that_there_is_nothing()
     made: dict[str, str] = {}
     expected: dict[str, str] = {}
     for component in plan:

@@ -38,6 +38,9 @@ def value_of(metric: str, results: list[Result]) -> float | None:
 
 def print_summary(planned: list[str], results: list[Result]) -> None:
     """Print a table with a row for each planned component."""
+    if not planned:
+        print_that_there_is_nothing()
+        return
     table = Table("component", "status", "seconds", "run", "key metrics", title="Pipeline")
     for result in results:
         color = "green" if result.status == "FINISHED" else "red"
@@ -53,6 +56,12 @@ def print_summary(planned: list[str], results: list[Result]) -> None:
     for name in planned[len(results) :]:
         table.add_row(name, "[dim]not started[/]", "", "", "")
     console.print(table)
+
+
+def print_that_there_is_nothing() -> None:
+    """Say how a pipeline without components gets one."""
+    make_one = "`cookiecutter cookie-mlflow-step -o src` makes a component"
+    console.print(f"main.execute_steps of config.yaml is empty: {make_one}.", highlight=False)
 
 
 def print_ui_hint(store_uri: str) -> None:
