@@ -64,20 +64,20 @@ def main(name: str) -> None:
     """Edit what is to be edited, remove what is of the example, and say what there is now."""
     check_name(name)
     check_that_git_can_take_it_back()
-    files = {path.relative_to(TEXTS): path.read_text("utf-8") for path in TEXTS.rglob("*.md")}
-    edited = {ROOT / file: text.replace("<name>", name) for file, text in files.items()}
+    texts = {path.relative_to(TEXTS).as_posix(): path for path in TEXTS.rglob("*.md")}
+    edited = {file: path.read_text("utf-8").replace("<name>", name) for file, path in texts.items()}
     for file in ("config.yaml", "MLproject"):
-        edited[ROOT / file] = without((ROOT / file).read_text("utf-8"), KEYS)
+        edited[file] = without((ROOT / file).read_text("utf-8"), KEYS)
     for file, pattern, replacement in EDITS:
-        text = edited.get(ROOT / file) or (ROOT / file).read_text("utf-8")
+        text = edited.get(file) or (ROOT / file).read_text("utf-8")
         new = replacement.replace("{name}", name)
-        edited[ROOT / file], found = re.subn(pattern, new, text, flags=re.MULTILINE)
+        edited[file], found = re.subn(pattern, new, text, flags=re.MULTILINE)
         if not found:
             raise UserError(f"{file} has no '{pattern}' any more: mend EDITS in {__file__}.")
     for path in GONE:
         remove(ROOT / path)
     for file, text in edited.items():
-        file.write_text(text, "utf-8")
+        (ROOT / file).write_text(text, "utf-8")
     print(f"{name}: the example is gone. git diff shows it all, git checkout . undoes it.")
     print("Runs of the example are still in mlflow.db and mlruns: remove both to begin anew.")
     print("Next: cookiecutter cookie-mlflow-step -o src, then mlflow run .")
