@@ -60,8 +60,8 @@ class TestWhatIsMade:
         assert [*entry_point.parameters] == NAMES
         assert entry_point.parameters["two"].default == "3"
         own = (fresh / "src/my_step/conda.yml").read_text()
-        like = "eda" if script.endswith(".ipynb") else "basic_cleaning"
-        assert own == (ROOT / "src" / like / "conda.yml").read_text()
+        kind = "notebook" if script.endswith(".ipynb") else "script"
+        assert own == (ROOT / f"cookie-mlflow-step/templates/conda.{kind}.yml").read_text()
 
     @pytest.mark.parametrize("script", SCRIPTS)
     @pytest.mark.parametrize("parameters", [ALL_TYPES, "parameter1,parameter2", ""])
@@ -160,7 +160,7 @@ class TestBadInput:
             ({"step_name": "a b", "parameters": "c,c"}, ["'a b'", "'c' is given 2 times"]),
             ({"step_name": "../a"}, ["'../a'"]),
             ({"step_name": "my_step", "script_name": "/tmp/run.py"}, ["'/tmp/run.py'"]),
-            ({"step_name": "eda"}, ['"src/eda" directory already exists']),
+            ({"step_name": "serving"}, ['"src/serving" directory already exists']),
         ],
     )
     def test_nothing_is_made(self, scaffold, fresh, answers, told):

@@ -1,7 +1,7 @@
 """The model in use: a version of MLflow's model registry that has the alias `champion`.
 
 What a champion was made from, from the model back to the raw data, can be named too: each of
-those artifacts gets the name of the registered model as an alias, `raw_data.parquet:fuel_economy`.
+those artifacts gets the name of the registered model as an alias, `raw_data.parquet:<model>`.
 """
 
 import re

@@ -20,7 +20,7 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     the options come first.
 
     Raises:
-        UserError: A flag that neither has, as `-P step=eda` would make it.
+        UserError: A flag that neither has, as `-P step=a` would make it.
     """
     known = get_args_parser()._option_string_actions
     flags, overrides, rest = [], [], []

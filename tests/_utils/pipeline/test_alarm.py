@@ -1,6 +1,7 @@
 import pytest
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from _utils.pipeline.alarm import has_to_retrain, retraining
 from _utils.pipeline.report import Result, console
@@ -41,11 +42,17 @@ def test_what_an_alarm_leads_to(config, on_alarm, alarm, retrain, told):
     assert captured.get().startswith(told) and bool(captured.get()) == bool(told)
 
 
-def test_the_second_time_has_all_steps_and_the_new_data(config):
-    first = config("main.steps=monitoring", "data.new_file_url='s3://bucket/a=b.csv'")
+def test_the_second_time_has_all_steps_and_the_values_of_retrain():
+    values = {"steps": "monitoring", "retrain": ["data.file=${data.new}", "data.more=name:version"]}
+    data = {"file": "old.csv", "new": "s3://bucket/a=b.csv", "more": ""}
+    components = {"fetch": {"parameters": {"file": "${data.file}"}}}
+    first = OmegaConf.create({"main": values, "data": data, "components": components})
     second = retraining(first)
     assert second.main.steps == "all"
-    assert second.data.file_url == "s3://bucket/a=b.csv"
-    assert second.components.data_extraction.parameters.file_url == "s3://bucket/a=b.csv"
-    assert second.data.add_to_artifact == "raw_data.parquet:fuel_economy"
-    assert first.main.steps == "monitoring" and first.data.add_to_artifact == ""
+    assert second.components.fetch.parameters.file == second.data.file == "s3://bucket/a=b.csv"
+    assert second.data.more == "name:version"
+    assert first.main.steps == "monitoring" and first.data.more == ""
+
+
+def test_without_values_it_only_has_all_steps():
+    assert retraining(OmegaConf.create({"main": {"retrain": None}})).main.steps == "all"

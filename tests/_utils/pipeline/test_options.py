@@ -62,16 +62,16 @@ def test_an_unknown_parameter_is_refused():
 
 
 def test_a_value_that_needs_quotes_is_told():
-    with pytest.raises(UserError, match=r"override data.file_url=~/x.csv cannot be .* quotes"):
-        check_overrides(["data.file_url=~/x.csv"], CONFIG)
-    check_overrides(["data.file_url='~/x.csv'"], CONFIG)
+    with pytest.raises(UserError, match=r"override main.storage_url=~/x cannot be .* quotes"):
+        check_overrides(["main.storage_url=~/x"], CONFIG)
+    check_overrides(["main.storage_url='~/x'"], CONFIG)
 
 
 def test_unknown_keys_are_told_together():
-    wrong = ["modeling.random_forest.n_estimator=10", "moddeling.x=1", "main.steps=all", "+new=1"]
+    wrong = ["main.objective.metrik=x", "mian.x=1", "main.steps=all", "+new=1"]
     with pytest.raises(UserError) as refused:
         check_overrides(wrong, CONFIG)
-    assert "did you mean 'modeling.random_forest.n_estimators'?" in str(refused.value)
+    assert "did you mean 'main.objective.metric'?" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 2
 
 

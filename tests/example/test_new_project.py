@@ -1,0 +1,119 @@
+"""`mlflow run . -e new_project -P name=churn`: what is left runs, and passes its tests."""
+
+import re
+import shutil
+
+import pytest
+import yaml
+from conftest import ROOT, clone, git, store_of, type_in
+
+from _utils.example.new_project import COMPONENTS, without
+
+NEW_PROJECT = "mlflow run . --env-manager local -e new_project -P name="
+
+
+@pytest.fixture(scope="module")
+def skeleton(tmp_path_factory):
+    folder = clone(tmp_path_factory.mktemp("skeleton"))
+    ran = type_in(folder, f"{NEW_PROJECT}churn")
+    assert ran.returncode == 0, ran.stdout
+    assert "mlflow run ." in ran.stdout
+    return folder
+
+
+@pytest.mark.slow
+class TestTheSkeleton:
+    def test_nothing_of_the_example_is_left(self, skeleton):
+        words = "|".join([*COMPONENTS, "fuel_economy", "epa", "train_model", "mpg"])
+        apart = ("MLpipeline.md", "LICENSE", "tests", "resources")
+        found = type_in(skeleton, f"git grep -wE '{words}' -- {' '.join(f':!{a}' for a in apart)}")
+        assert found.stdout == ""
+        assert "name: churn\n" in (skeleton / "MLproject").read_text()
+        config = yaml.safe_load((skeleton / "config.yaml").read_text())
+        assert config["main"]["project_name"] == "churn"
+        assert [*config["components"]] == ["promotion", "serving"]
+
+    def test_its_readme_tells_what_is_there(self, skeleton):
+        readme = (skeleton / "README.md").read_text()
+        assert readme.startswith("# churn\n")
+        named = re.findall(r"^(    )?[├└]── ([\w.-]+)", readme, re.MULTILINE)
+        paths = [skeleton / ("src" if inner else "") / name for inner, name in named]
+        assert [path for path in paths if not path.exists()] == []
+        assert {path.name for path in paths} >= {path.name for path in (skeleton / "src").iterdir()}
+
+    def test_it_runs_and_says_what_comes_next(self, skeleton):
+        ran = type_in(skeleton, "mlflow run . --env-manager local")
+        assert ran.returncode == 0, ran.stdout
+        assert "main.execute_steps of config.yaml is empty" in ran.stdout
+
+    def test_its_tests_pass(self, skeleton):
+        """Those that read its files; the machinery's are the same as here, and can be imported."""
+        lint = "ruff check . && ruff format --check ."
+        fast = "tests/test_files.py tests/cookie-mlflow-step tests/_utils/pipeline/test_alarm.py"
+        ran = type_in(skeleton, f"{lint} && python -m pytest -m 'not slow' {fast}")
+        assert ran.returncode == 0, ran.stdout
+        ran = type_in(skeleton, "python -m pytest --collect-only --quiet")
+        assert ran.returncode == 0, ran.stdout
+
+    def test_the_scaffold_works_in_it(self, skeleton):
+        ran = type_in(skeleton, "cookiecutter cookie-mlflow-step -o src --no-input step_name=fetch")
+        assert ran.returncode == 0, ran.stdout
+        ran = type_in(skeleton, "mlflow run . --env-manager local")
+        assert ran.returncode == 0, ran.stdout
+        store = store_of(skeleton)
+        assert [run.info.run_name for run in store.children(store.pipeline())] == ["fetch"]
+
+
+@pytest.mark.parametrize("name", ["1st", "my-project", "null", "a b", "../x"])
+def test_what_cannot_be_a_name_is_told(tmp_path, name):
+    folder = clone(tmp_path)
+    ran = type_in(folder, f"python src/_utils/example/new_project.py '{name}'")
+    assert ran.returncode == 1
+    assert f"'{name}' cannot be a project's name: use letters" in ran.stdout
+    assert "Traceback" not in ran.stdout
+    assert git("status", "--porcelain", cwd=folder) == ""
+
+
+@pytest.mark.parametrize("change", ["an edit", "a file that is not known", "no git"])
+def test_what_git_could_not_take_back_is_refused(tmp_path, change):
+    folder = clone(tmp_path)
+    if change == "an edit":
+        (folder / "src/eda/eda.ipynb").write_text("{}")
+    elif change == "a file that is not known":
+        (folder / "src/eda/notes.txt").write_text("mine")
+    else:
+        shutil.rmtree(folder / ".git")
+    ran = type_in(folder, "python src/_utils/example/new_project.py churn")
+    assert ran.returncode == 1 and "Commit it first" in ran.stdout
+    assert (folder / "src/eda/eda.ipynb").exists() and (folder / "MLproject").exists()
+
+
+def test_keys_go_with_their_comments_and_all_below_them():
+    text = """\
+# Of the file
+
+# Of a
+a:
+  # Of b
+  b: 1
+  # Of the list
+  list:
+    # Of x
+    - x
+    - y
+# Of c
+c:
+  b:
+    d: 2
+# The end
+"""
+    left = without(text, {"a.b", "a.list.x", "c"})
+    assert left == ("# Of the file\n\n# Of a\na:\n  # Of the list\n  list:\n    - y\n# The end\n")
+
+
+def test_the_example_has_the_scaffolds_environments():
+    """So a new component shares one with the example."""
+    templates = ROOT / "cookie-mlflow-step/templates"
+    for component, kind in {"eda": "notebook", "basic_cleaning": "script"}.items():
+        own = (ROOT / "src" / component / "conda.yml").read_text()
+        assert own == (templates / f"conda.{kind}.yml").read_text()
