@@ -55,8 +55,8 @@ from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
-from _utils.pipeline.sweep import close_runs, give_up
 from _utils.pipeline.tracking import pipeline_run
+from _utils.sweeps.sweep import close_runs, give_up
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")

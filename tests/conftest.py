@@ -13,6 +13,7 @@ import pytest
 import yaml
 from doubles.wandb_server import WandbServer
 from filelock import FileLock
+from hypothesis import settings
 from mlflow import MlflowClient
 from servers import S3, PostgreSQL, TrackingServer, free_port
 from slurm import Slurm, lacking
@@ -27,6 +28,9 @@ of_mlflow = ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"]
 of_make = ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MLFLOW_LOGGING_LEVEL"]
 for variable in [*of_mlflow, *of_make]:
     os.environ.pop(variable, None)
+# How long an example takes says nothing on a machine that is busy
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 # What a user's shell has; tests that use MLflow in this process change os.environ.
 ENVIRONMENT = dict(os.environ)
 

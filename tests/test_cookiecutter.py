@@ -192,7 +192,7 @@ COMPONENT = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(answers=COMPONENT)
 def test_whatever_is_answered_it_can_be_read(tmp_path_factory, answers):
     folder = tmp_path_factory.mktemp("any")

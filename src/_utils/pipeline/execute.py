@@ -18,9 +18,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
 from rich.markup import escape
 
+from _utils.backends.component_backend import MLFLOWS_NAMES
 from _utils.errors import UserError
 from _utils.index import outputs_of
-from _utils.pipeline.backend import MLFLOWS_NAMES
 from _utils.pipeline.log import Log
 from _utils.pipeline.plan import Component, as_latest
 from _utils.pipeline.processes import end_processes, typed_command, working_for

@@ -17,10 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from _utils.errors import UserError
 from _utils.index import NAME
-from _utils.pipeline.cluster import check_server
 from _utils.pipeline.options import keys_of
 from _utils.registry import find_version
 from _utils.stores import STORES, chosen_store
+from _utils.sweeps.cluster import check_server
 
 if TYPE_CHECKING:
     from _utils.pipeline.plan import Component

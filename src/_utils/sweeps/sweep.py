@@ -26,11 +26,8 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from _utils.errors import UserError, explain
-from _utils.pipeline import cluster
 from _utils.pipeline.dead_runs import close_below
 from _utils.pipeline.processes import typed_command
-from _utils.pipeline.progress import Progress
-from _utils.pipeline.ranking import publish_answer
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.tracking import (
     ERROR,
@@ -41,6 +38,9 @@ from _utils.pipeline.tracking import (
     serve_tracking_store,
     start_top_run,
 )
+from _utils.sweeps import cluster
+from _utils.sweeps.progress import Progress
+from _utils.sweeps.ranking import publish_answer
 
 TOLD = 3  # failed jobs whose reason is told in full
 

@@ -23,7 +23,7 @@ from mlflow.projects.utils import (
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV
 from urllib3.exceptions import HTTPError
 
-from _utils.pipeline.kubernetes_run import JobRun
+from _utils.backends.kubernetes_run import JobRun
 
 DOCKERFILE = "k8s/Dockerfile"
 TEMPLATE = "kube-job-template-path"

@@ -74,7 +74,7 @@ class SlurmBackend(ComponentBackend):
 
 def kubernetes_backend() -> AbstractBackend:
     """The backend whose packages only those have who use it."""
-    from _utils.pipeline.kubernetes_backend import KubernetesBackend
+    from _utils.backends.kubernetes_backend import KubernetesBackend
 
     return KubernetesBackend()
 

@@ -5,7 +5,7 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import OmegaConf
 
-from _utils.pipeline import progress
+from _utils.sweeps import progress
 
 
 @pytest.mark.parametrize(("direction", "best"), [("minimize", "best mae 1.5"), ("maximize", "3")])

@@ -3,7 +3,7 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
-from _utils.pipeline import sweep
+from _utils.sweeps import sweep
 
 
 @pytest.mark.parametrize(

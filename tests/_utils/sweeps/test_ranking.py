@@ -1,6 +1,6 @@
 from mlflow.entities import Metric, Param, Run, RunData, RunInfo
 
-from _utils.pipeline.ranking import ranked
+from _utils.sweeps.ranking import ranked
 
 
 def job(run_id, status="FINISHED", metrics=None, **params):
