@@ -11,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from _utils.errors import UserError
 
+EMPTY = ('""', "''")  # how an empty value arrives where no shell takes its quotes off
+
 
 def hydra_arguments(arguments: list[str]) -> list[str]:
     """Turn `--steps=a,b --hydra-options="x=1 -m"`, as the MLproject passes them, into Hydra's own.
@@ -26,6 +28,7 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     flags, rest, overrides = [], [], []
     for argument in arguments:
         option, equals, value = argument.partition("=")
+        value = "" if value in EMPTY else value
         if option == "--steps":
             steps = value.strip()
             if "," in steps:  # which Hydra would take for a sweep
