@@ -121,9 +121,9 @@ def test_windows(place, entry_points_of, on_windows):
 
 
 def test_a_pod_gets_the_quotes_of_bash_from_windows(entry_points_of, on_windows):
-    (entry_point,) = entry_points_of("src/data_extraction")
-    command = command_for_bash(entry_point, {"file_url": "a b", "artifact_name": ""})
-    assert "--file_url='a b' --artifact_name='' " in command
+    (entry_point,) = entry_points_of("src/promotion")
+    command = command_for_bash(entry_point, {"registered_model": "a b", "version": ""})
+    assert command == "python run.py --registered_model='a b' --version=''"
 
 
 # What main.py gets on Windows, where `mlflow run .` itself starts it
@@ -159,16 +159,16 @@ def test_mlflow_run_on_windows(entry_points_of, on_windows, steps, options):
     ("option", "value"), [("hydra_options", 'x="a b" y=1'), ("hydra_options", "x='50 %' y=1")]
 )
 def test_what_windows_breaks_is_among_the_known_issues(entry_points_of, on_windows, option, value):
-    """If this fails MLflow has mended it: then take the issue out of README.md."""
+    """If this fails MLflow has mended it: then take it out of README.md and MLpipeline.md."""
     main = next(each for each in entry_points_of(".") if each.name == "main")
     values = {"steps": "", "hydra_options": "", option: value}
     _, _, *arrived = on_windows(main.compute_command(values, None), how=MLFLOWS_START)
     assert rejoined(arrived, on_windows=True) != meant(main, values)[2:]
-    (cleaning,) = entry_points_of("src/basic_cleaning")
-    values = dict.fromkeys(cleaning.parameters, "1") | {"output_description": "Cleaned data"}
-    arrived = on_windows(cleaning.compute_command(values, None), how=MLFLOWS_START)
-    assert arrived != meant(cleaning, values)
-    assert "**Windows" in (ROOT / "README.md").read_text()
+    (component,) = entry_points_of("src/promotion")
+    values = {"registered_model": "a b", "version": ""}
+    arrived = on_windows(component.compute_command(values, None), how=MLFLOWS_START)
+    assert arrived != meant(component, values)
+    assert "quotes a command twice" in (ROOT / "MLpipeline.md").read_text()
 
 
 def test_elsewhere_arguments_stay_as_they_are():
