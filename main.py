@@ -47,6 +47,7 @@ import mlflow
 from mlflow.entities import Run
 from omegaconf import DictConfig, OmegaConf
 
+from _utils.command_line import rejoined
 from _utils.errors import UserError
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
 from _utils.pipeline.execute import raise_for_failure, run_components
@@ -88,7 +89,7 @@ if __name__ == "__main__":
         print(__doc__)
         sys.exit()
     try:
-        sys.argv[1:] = hydra_arguments(sys.argv[1:])
+        sys.argv[1:] = hydra_arguments(rejoined(sys.argv[1:]))
         check_overrides(sys.argv[1:], ROOT / "config.yaml")
     except UserError as error:
         sys.exit(str(error))

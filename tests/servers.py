@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from documents import changed, documented
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
@@ -25,16 +26,19 @@ def free_port() -> int:
 
 
 class TrackingServer:
-    """A real `mlflow server`."""
+    """A real `mlflow server`, as MLpipeline.md has it."""
 
     def __init__(self, folder: Path, database: str = "sqlite:///mlflow.db"):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        places = {
+            "0.0.0.0": "127.0.0.1",
+            "5000": str(self.port),
+            "postgresql+psycopg://mlflow:secret@localhost/mlflow": database,
+        }
+        words = changed(documented("MLpipeline.md", "mlflow server"), places).split()
         self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--port", str(self.port)),
-                *("--workers", "1", "--backend-store-uri", database),
-            ],
+            [sys.executable, "-m", *words, "--workers", "1"],
             cwd=folder,
             stdout=subprocess.DEVNULL,  # a line for each request
             stderr=subprocess.PIPE,

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from conftest import ENVIRONMENT, ROOT, clone, git, store_of, type_in
 from cookiecutter.main import cookiecutter
+from documents import changed, documented
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow.projects.utils import load_project
@@ -37,8 +38,9 @@ def scaffold(fresh, tmp_path):
 
     def scaffold(output="src", **answers):
         given = " ".join(f"{key}={shlex.quote(value)}" for key, value in answers.items())
-        command = f"cookiecutter cookie-mlflow-step -o {output} --no-input {given}"
-        return type_in(fresh, command, HOME=str(tmp_path))
+        command = documented("README.md", "cookiecutter cookie-mlflow-step")
+        command = changed(command, {"-o src": f"-o {output}"})
+        return type_in(fresh, f"{command} --no-input {given}", HOME=str(tmp_path))
 
     yield scaffold
     git("checkout", "--quiet", ".", cwd=fresh)

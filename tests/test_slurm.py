@@ -5,6 +5,7 @@ import signal
 import psutil
 import pytest
 from conftest import Store, Typed, clone, type_in
+from documents import changed, documented
 from servers import TrackingServer
 from small import make_small
 from test_sweep import command, wait_for
@@ -59,8 +60,16 @@ def is_long(process: psutil.Process) -> bool:
 
 
 class TestSweep:
-    def test_is_the_same_as_on_one_machine(self, small, cluster):
-        ran = type_in(small, on_slurm("left,right,4,0"), **cluster)
+    def test_is_the_same_as_on_one_machine(self, small, cluster, slurm):
+        server = documented("MLpipeline.md", "export MLFLOW_TRACKING_URI=")
+        server = changed(server, {"http://<host>:5000": cluster["MLFLOW_TRACKING_URI"]})
+        command = documented("MLpipeline.md", "hydra/launcher=submitit_slurm")
+        changes = {
+            "steps=train_random_forest": "steps=all",
+            "modeling.max_tfidf_features=10,15,30": "components.trial.parameters.x=left,right,4,0",
+            "modeling.random_forest.max_features=range(1,100,2) ": "",
+        }
+        ran = type_in(small, f"{server}\n{changed(command, changes)}", **slurm.environment)
         assert ran.returncode == 1, ran.stdout
         assert "Sweep: 4 jobs, 1 failed" in ran.stdout
         assert "x=0: Component 'trial' failed with exit code 1." in ran.stdout

@@ -133,10 +133,14 @@ def test_the_next_run_closes_a_sweep_that_was_killed(small):
 
 
 def test_a_plan_of_a_sweep_tells_one_job_after_the_other(small):
-    told = type_in(small, command("4,11", "main.plan=true")).stdout
-    assert re.findall(r"^(reuse|run) +(\w+)", told, re.MULTILINE) == [
+    options = "components.trial.parameters.x=4,11 -m"
+    plan = f'mlflow run . -e plan --env-manager local -P hydra_options="{options}"'
+    told = type_in(small, plan).stdout
+    assert re.findall(r"^(Job|reuse|run) +(\S+)", told, re.MULTILINE) == [
+        ("Job", "components.trial.parameters.x=4"),
         ("reuse", "prepare"),
         ("reuse", "trial"),
+        ("Job", "components.trial.parameters.x=11"),
         ("reuse", "prepare"),
         ("run", "trial"),
     ]

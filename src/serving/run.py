@@ -3,7 +3,6 @@
 import argparse
 import errno
 import logging
-import shlex
 import signal
 import socket
 import sys
@@ -14,6 +13,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 
 import uvicorn
 
+from _utils.command_line import as_line
 from _utils.component import launch
 from _utils.errors import UserError
 from _utils.serving import Champion, limit_body
@@ -73,7 +73,7 @@ def tell(champion: Champion, args: argparse.Namespace) -> None:
     if champion.example:
         header = "Content-Type: application/json"
         words = ["curl", f"{url}/invocations", "-H", header, "-d", champion.example]
-        print(f"An example request:\n{shlex.join(words)}")
+        print(f"An example request:\n{as_line(words)}")
     print("Ctrl-C ends it.", flush=True)
 
 

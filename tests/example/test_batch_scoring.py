@@ -7,6 +7,7 @@ import mlflow
 import pandas as pd
 import pytest
 from conftest import ROOT, type_in
+from documents import changed, documented
 
 from _utils.errors import UserError
 from _utils.example.cleaning import clean
@@ -21,10 +22,10 @@ PINNED = "deployment.model=models:/fuel_economy/1"
 def score(project, store):
     """Types the command; returns its run, the scored and the rejected rows, and what it says."""
 
-    def score(options, **variables):
-        ran = type_in(project, f"python main.py --steps=batch_scoring {options}", **variables)
+    def score(options, command="python main.py --steps=batch_scoring", **variables):
+        ran = type_in(project, f"{command} {options}", **variables)
         assert ran.returncode == 0, ran.stdout
-        (run,) = store.children(store.pipeline())
+        run = store.children(store.pipeline())[0]
         made = {each.name: each.uri.removeprefix("file://") for each in outputs_of(run)}
         tables = (pd.read_parquet(made[f"{name}.parquet"]) for name in ("predictions", "rejected"))
         return run, *tables, ran.stdout
@@ -60,9 +61,10 @@ def test_a_url_with_rows_that_cannot_be_scored(score, s3):
     dirty.loc[5, ["carline", "no_gears"]] = [None, "-7"]
     dirty.loc[8, "no_cylinders"] = "1e300"  # more than the forest's 32 bits hold
     s3.files.pipe("bucket/new.csv", dirty.to_csv(index=False).encode())
-    run, predictions, rejected, text = score(
-        f"scoring.input_url=s3://bucket/new.csv {PINNED}", **s3.variables
-    )
+    command = documented("README.md", "data.new_file_url=")
+    new = f"s3://bucket/new.csv {PINNED}"
+    command = changed(command, {"https://example.org/cars.csv": new})
+    run, predictions, rejected, text = score("--env-manager local", command, **s3.variables)
     assert "batch_scoring (always runs: it reads a URL)" in text
     assert "fuel_economy version 1 scored 1105 of 1108 rows" in text
     assert "Not scored: 1, engine_displacement 'three' is not a number" in text

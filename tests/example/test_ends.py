@@ -10,6 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import Typed, clone, store_of
+from documents import documented
 
 from _utils.digests import digest_of
 from _utils.index import outputs_of
@@ -17,7 +18,7 @@ from _utils.pipeline.processes import is_alive
 
 pytestmark = pytest.mark.slow
 
-MLFLOW_RUN = "mlflow run . --env-manager local"
+MLFLOW_RUN = documented("README.md", "mlflow run . --env-manager local")
 
 # A component that runs until it is ended, with a child that does not want to.
 STUBBORN = """

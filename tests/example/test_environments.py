@@ -1,6 +1,7 @@
 """Everywhere the pipeline runs: set up by make, under each environment manager, from a git tag."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ENVIRONMENT, ROOT, Typed, clone, store_of, type_in
+from documents import changed, documented
 from test_cookiecutter import ALL_TYPES, NAMES, SCRIPTS
 
 pytestmark = pytest.mark.slow
@@ -31,23 +33,37 @@ def test_make_run_sets_itself_up_once_in_an_empty_home(tmp_path):
         part for part in os.environ["PATH"].split(os.pathsep) if ".venv" not in part
     )
     home = {"HOME": str(tmp_path / "home"), "PATH": path, "VIRTUAL_ENV": ""}
-    python = f"PYTHON={sys._base_executable}"
-    make = ["make", "run", python]
-    first = subprocess.run(make, cwd=folder, env=ENVIRONMENT | home, capture_output=True, text=True)
+    make = f"{documented('README.md', 'make run')} PYTHON={sys._base_executable}"
+
+    def typed(command):
+        shell = ["bash", "-c", command]
+        return subprocess.run(
+            shell, cwd=folder, env=ENVIRONMENT | home, capture_output=True, text=True
+        )
+
+    first = typed(make)
     assert first.returncode == 0, first.stdout + first.stderr
     ran = statuses(store_of(folder))
     assert ran == {"data_extraction": "FINISHED", "eda": "FINISHED"}
     made = (folder / ".venv/ready").stat().st_mtime_ns
-    second = subprocess.run(
-        [*make, "--dry-run"], cwd=folder, env=ENVIRONMENT | home, capture_output=True, text=True
-    )
+    second = typed(f"{make} --dry-run")
     assert second.stdout.strip() == ".venv/bin/mlflow run . --env-manager local"
     assert (folder / ".venv/ready").stat().st_mtime_ns == made
+    activate = documented("README.md", "source .venv/bin/activate")
+    assert typed(f"{activate} && which mlflow").stdout == f"{folder}/.venv/bin/mlflow\n"
+
+
+def test_make_alone_lists_the_targets():
+    ran = type_in(ROOT, documented("CONTRIBUTING.md", "make"))
+    targets = re.findall(r"^([a-z-]+): .*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [line.split()[0] for line in ran.stdout.splitlines()] == targets
 
 
 def test_from_a_git_tag_under_uv(git_url, environments, tmp_path):
-    command = f"mlflow run {git_url} -v 1.0.0 --env-manager uv -P steps=data_extraction,eda"
-    ran = type_in(tmp_path, command, **environments)
+    command = documented("README.md", "mlflow run https://github.com/")
+    command = changed(command, {"https://github.com/<username>/<repo>.git": git_url})
+    options = "--env-manager uv -P steps=data_extraction,eda"
+    ran = type_in(tmp_path, f"{command} {options}", **environments)
     assert ran.returncode == 0, ran.stdout
     store = store_of(tmp_path)
     assert list(statuses(store)) and set(statuses(store).values()) == {"FINISHED"}
@@ -118,7 +134,7 @@ def test_an_environment_that_cannot_be_made(project, environments):
 class TestMakingOne:
     """Environments that others make at the same time, or that were never finished."""
 
-    COMMAND = "mlflow run . --env-manager uv -P steps=data_extraction"
+    COMMAND = documented("README.md", "mlflow run . --env-manager uv") + " -P steps=data_extraction"
 
     def test_two_at_once_on_a_fresh_machine(self, project, tmp_path):
         fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
@@ -158,7 +174,8 @@ def test_conda(project, tmp_path):
     profile = tmp_path / "conda/etc/profile.d/conda.sh"
     profile.parent.mkdir(parents=True)
     profile.write_text(f'conda() {{ source "{tmp_path}/conda/envs/$2/bin/activate"; }}\n')
-    ran = type_in(project, "mlflow run . -P steps=data_extraction", CONDA_EXE=str(conda))
+    command = documented("README.md", "mlflow run .")
+    ran = type_in(project, f"{command} -P steps=data_extraction", CONDA_EXE=str(conda))
     assert ran.returncode == 0, ran.stdout
     store = store_of(project)
     (run,) = store.children(store.pipeline())
@@ -168,7 +185,9 @@ def test_conda(project, tmp_path):
 
 
 def test_without_conda_the_cure_is_one_option(project):
-    ran = type_in(project, "mlflow run . -P steps=data_extraction", CONDA_EXE="/nowhere/conda")
+    command = documented("README.md", "mlflow run . -P steps=data_extraction")
+    ran = type_in(project, command, CONDA_EXE="/nowhere/conda")
     assert ran.returncode != 0
     assert "conda" in ran.stdout
-    assert "--env-manager" in (ROOT / "README.md").read_text()
+    cured = type_in(project, f"{command} --env-manager local", CONDA_EXE="/nowhere/conda")
+    assert cured.returncode == 0, cured.stdout

@@ -1,6 +1,5 @@
 """Components as jobs of Kubernetes, with doubles of the engine and the cluster."""
 
-import re
 import shlex
 import shutil
 import signal
@@ -8,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, Store, Typed, clone, type_in
+from conftest import Store, Typed, clone, type_in
+from documents import changed, documented
 from doubles.docker_engine import DockerEngine
 from doubles.kubernetes_api import KubernetesApi
 from small import make_small
@@ -48,9 +48,9 @@ def no_pod_is_left(api):
 def packages(tmp_path_factory):
     """Where the client is that the guide says to install."""
     folder = tmp_path_factory.mktemp("packages")
-    (wanted,) = re.findall("pip install '(kubernetes.*)'", (ROOT / "MLpipeline.md").read_text())
-    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(folder)]
-    subprocess.run([*uv, wanted], check=True)
+    install = shlex.split(documented("MLpipeline.md", "pip install 'kubernetes"))
+    uv = [sys.executable, "-m", "uv", *install, "--quiet", "--target", str(folder)]
+    subprocess.run(uv, check=True)
     return folder
 
 
@@ -175,15 +175,17 @@ def test_a_cluster_that_is_away_for_a_moment_costs_nothing(small, cluster, api, 
     assert "Component 'trial' failed with exit code 1." in typed.text
 
 
-def test_a_component_of_the_example(tmp_path, cluster):
+def test_a_component_of_the_example(tmp_path, cluster, tracking_server):
     """Its parameters are JSON, and its artifacts come from and go to the server."""
     project = clone(tmp_path / "project")
-    options = f"+{CONFIG} +components.basic_cleaning.backend=kubernetes"
-    command = (
-        "mlflow run . --env-manager local -P steps=download,basic_cleaning "
-        f"-P hydra_options={shlex.quote(options)}"
-    )
-    ran = type_in(project, command, **cluster)
+    variables = {key: value for key, value in cluster.items() if key != "MLFLOW_TRACKING_URI"}
+    server = documented("MLpipeline.md", "export MLFLOW_TRACKING_URI=")
+    server = changed(server, {"http://<host>:5000": tracking_server.url})
+    command = documented("MLpipeline.md", "backend=kubernetes")
+    of_this_test = f"+{CONFIG} +components.basic_cleaning"
+    command = changed(command, {"+components.train_random_forest": of_this_test})
+    command = f"{server}\n{command} -P steps=download,basic_cleaning"
+    ran = type_in(project, command, **variables)
     assert ran.returncode == 0, ran.stdout
     run = newest_trial(cluster)
     assert run.info.run_name == "basic_cleaning"
@@ -192,4 +194,4 @@ def test_a_component_of_the_example(tmp_path, cluster):
     assert store.files(run, "artifacts") == {"artifacts/clean_data.parquet"}
     assert run.data.metrics["duplicates"] > 0
     assert "log.txt" in store.files(run)
-    assert "2/2 basic_cleaning reused from" in type_in(project, command, **cluster).stdout
+    assert "2/2 basic_cleaning reused from" in type_in(project, command, **variables).stdout

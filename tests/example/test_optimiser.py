@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, clone, store_of, type_in
+from conftest import clone, store_of, type_in
+from documents import changed, documented
 from small import make_small
 
 
@@ -21,11 +22,9 @@ def small(tmp_path_factory):
 def optuna(tmp_path_factory):
     """A folder with what MLpipeline.md says to install for an optimiser."""
     folder = tmp_path_factory.mktemp("optuna")
-    (packages,) = re.findall(
-        "pip install --no-deps (.*optuna.*)", (ROOT / "MLpipeline.md").read_text()
-    )
-    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(folder)]
-    subprocess.run([*uv, "--no-deps", *packages.split()], check=True)
+    command = documented("MLpipeline.md", "pip install --no-deps optuna").split()
+    uv = [sys.executable, "-m", "uv", *command, "--quiet", "--target", str(folder)]
+    subprocess.run(uv, check=True)
     return str(folder)
 
 
@@ -35,9 +34,11 @@ def test_an_optimiser_goes_on_where_it_was(small, optuna):
     start = search.index("      # How many words")
     space = "      # 0 fails\n      components.trial.parameters.x: choice(0,20,50)\n"
     (small / "search/random_forest.yaml").write_text(search[:start] + space)
-    command = "python main.py -m +search=random_forest hydra.sweeper.n_trials=4"
+    command = documented("MLpipeline.md", "+search=random_forest")
     for trials in 4, 8:
-        ran = type_in(small, f"{command} hydra.sweeper.sampler.seed={trials}", PYTHONPATH=optuna)
+        few = f" hydra.sweeper.n_trials=4 hydra.sweeper.sampler.seed={trials} -m"
+        changes = {"steps=train_random_forest": "steps=all", " -m": few}
+        ran = type_in(small, changed(command, changes), PYTHONPATH=optuna)
         store = store_of(small)
         ended = [job.info.status for job in store.children(store.pipeline())]
         failed = ended.count("FAILED")

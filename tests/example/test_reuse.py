@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import COMPONENTS, ROOT, clone, store_of, type_in
+from documents import documented
 
 pytestmark = pytest.mark.slow
 
@@ -86,15 +87,18 @@ def test_nothing_changed(run, project):
     assert pipeline.data.metrics["evaluation.mae"] == evaluation.data.metrics["mae"]
 
 
-def test_what_depends_on_a_parameter_and_what_is_named_run_again(run, planned):
+def test_what_depends_on_a_parameter_and_what_is_named_run_again(project, planned):
     options = "modeling.random_forest.n_estimators=7"  # no other test has it
     plan, text = planned(options)
     # Other values may be named too: the last run may have had any.
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", plan["train_random_forest"])
     assert plan["evaluation"] == "random_forest is made anew"
     assert "-> random_forest:?" in text
+    rerun = documented("README.md", "main.rerun=[basic_cleaning]")
+    typed = type_in(project, f'{rerun[:-1]} {options}" --env-manager local')
+    assert typed.returncode == 0, typed.stdout
+    ran, text = not_reused(typed.stdout), typed.stdout
     options += " main.rerun=[basic_cleaning]"
-    ran, text = run(options)
     # What follows the cleaning is reused, for the bytes come out the same.
     expected = ["data_extraction", "basic_cleaning", "train_random_forest", "evaluation"]
     assert ran[:4] == expected
@@ -131,7 +135,8 @@ def test_a_changed_byte_is_refused_and_what_is_gone_is_made_again(run, project):
     folder = Path(made.info.artifact_uri.removeprefix("file://")) / "artifacts"
     with (folder / "clean_data.parquet").open("r+b") as stream:
         stream.write(b"X")
-    ran = type_in(project, "python main.py main.steps=data_check main.rerun=[data_check]")
+    again = documented("README.md", "main.reuse=false")
+    ran = type_in(project, f"{again} -P steps=data_check --env-manager local")
     assert ran.returncode == 1
     digest = made.data.tags["output.clean_data.parquet"]
     assert f"Artifact 'clean_data.parquet:{digest}' was changed" in ran.stdout
@@ -175,8 +180,10 @@ class TestPlan:
 
     def test_nothing_is_run_or_recorded(self, project):
         before = len(store_of(project).runs())
-        ran = type_in(project, "mlflow run . -e plan --env-manager local -P steps=eda")
+        plan = documented("README.md", "mlflow run . -e plan")
+        ran = type_in(project, f"{plan} --env-manager local")
         assert "reuse eda  same as run" in ran.stdout
+        assert "run   data_extraction  always runs: cache: false" in ran.stdout
         assert len(store_of(project).runs()) == before
 
     def test_faults_are_told(self, project):

@@ -9,13 +9,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Typed, store_of, type_in
+from conftest import Typed, store_of, type_in
+from documents import changed, documented
 from servers import free_port
 
 pytestmark = pytest.mark.slow
 
-SERVE = "mlflow run . --env-manager local -e serve"
-README_REQUEST = re.search(r"^curl .*?(?=\n```)", (ROOT / "README.md").read_text(), re.M | re.S)[0]
+SERVE = documented("README.md", "mlflow run . -e serve") + " --env-manager local"
+README_REQUEST = documented("README.md", "curl http://127.0.0.1:8080/invocations")
 BAD = [b"{garbage", b'{"dataframe_records": [{"no_gears": 6}]}', b" " * 2_000_000]
 
 
@@ -87,7 +88,7 @@ class Client(threading.Thread):
 
 def test_the_request_of_the_readme(serve, folder, versions, port):
     assert f"Version {versions[0]} of fuel_economy serves on http://127.0.0.1:{port}" in serve.text
-    for command in (README_REQUEST.replace("8080", str(port)), request_told(serve)):
+    for command in (changed(README_REQUEST, {"8080": str(port)}), request_told(serve)):
         asked = type_in(folder, f"{command} --silent --show-error --include")
         head, _, answer = asked.stdout.replace("\r", "").partition("\n\n")
         assert f"x-model-version: {versions[0]}" in head

@@ -5,26 +5,25 @@ from pathlib import Path
 
 import pytest
 from conftest import Store, clone, store_of, type_in
+from documents import changed, documented
 
 from _utils.index import outputs_of
 
 pytestmark = pytest.mark.slow
 
 
-def run_elsewhere(component, parameters, store, experiment, folder, **variables):
-    """Run a component by itself with an experiment's artifacts' digests, as on a second machine."""
+def version_of(name, store, experiment):
+    """The version of an artifact that was published in an experiment."""
+    made = [each for run in store.runs(experiment) for each in outputs_of(run)]
+    return next(each.version for each in made if each.name == name)
+
+
+def run_elsewhere(command, store, experiment, folder, **variables):
+    """Run a component by itself, as on a second machine; returns its run."""
     home = folder / "another home"
     home.mkdir()
-    runs = store.runs(experiment)
-    found = {each.name: each.reference for run in runs for each in outputs_of(run)}
-    given = " ".join(f"-P {key}={found.get(value, value)}" for key, value in parameters.items())
-    given += f" --experiment-name {experiment}-second"
-    ran = type_in(
-        clone(folder / "second"),
-        f"mlflow run src/{component} --env-manager local {given}",
-        HOME=str(home),
-        **variables,
-    )
+    options = f"--env-manager local --experiment-name {experiment}-second"
+    ran = type_in(clone(folder / "second"), f"{command} {options}", HOME=str(home), **variables)
     assert ran.returncode == 0, ran.stdout
     (run,) = store.runs(f"{experiment}-second")
     return run
@@ -32,17 +31,17 @@ def run_elsewhere(component, parameters, store, experiment, folder, **variables)
 
 def test_reference_in_an_object_store(s3, tracking_server, store, tmp_path):
     variables = {**s3.variables, "MLFLOW_TRACKING_URI": tracking_server.url}
-    to_s3 = "main.artifact_store=reference main.storage_url=s3://bucket/pipeline"
     # Those that publish an artifact
     steps = "data_extraction,basic_cleaning,data_split,train_random_forest"
-    options = f"main.experiment_name=in-s3 main.steps=[{steps}] {to_s3}"
-    ran = type_in(clone(tmp_path / "first"), f"python main.py {options}", **variables)
+    to_s3 = documented("README.md", "main.artifact_store=reference")
+    options = f"--env-manager local --experiment-name in-s3 -P steps={steps}"
+    ran = type_in(clone(tmp_path / "first"), f"{to_s3} {options}", **variables)
     assert ran.returncode == 0, ran.stdout
     served = Store(tracking_server.url)
     published = [each for run in served.runs("in-s3") for each in outputs_of(run)]
     assert len(published) == 5
     for artifact in published:
-        place = f"s3://bucket/pipeline/{artifact.name}/{artifact.version}/"
+        place = f"s3://bucket/folder/{artifact.name}/{artifact.version}/"
         assert artifact.uri.startswith(place)
         assert s3.files.du(artifact.uri) == artifact.size
     runs = served.runs("in-s3")
@@ -53,13 +52,17 @@ def test_reference_in_an_object_store(s3, tracking_server, store, tmp_path):
         "model_artifact": "random_forest",
         "train_artifact": "train_data.parquet",
         "test_artifact": "test_data.parquet",
+    }
+    given = {key: f"{name}:{version_of(name, served, 'in-s3')}" for key, name in inputs.items()}
+    given |= {
         "scores_by": "class",
         "registered_model": "elsewhere",
         "max_mae": "2.5",
         "min_r2": "0.6",
         "min_improvement": "0.01",
     }
-    evaluated = run_elsewhere("evaluation", inputs, served, "in-s3", tmp_path, **variables)
+    command = " ".join(["mlflow run src/evaluation", *(f"-P {k}={v}" for k, v in given.items())])
+    evaluated = run_elsewhere(command, served, "in-s3", tmp_path, **variables)
     # As where all was run on one machine, with its artifacts in MLflow
     there = store.runs(filter_string="attributes.run_name = 'evaluation'")[-1]
     assert evaluated.data.metrics == there.data.metrics
@@ -67,23 +70,19 @@ def test_reference_in_an_object_store(s3, tracking_server, store, tmp_path):
 
 def test_mlflow_with_a_tracking_server(tracking_server, tmp_path):
     variables = {"MLFLOW_TRACKING_URI": tracking_server.url}
-    command = "mlflow run . --env-manager local -P steps=data_extraction,basic_cleaning"
-    command += " -P hydra_options=main.experiment_name=served"
-    ran = type_in(clone(tmp_path / "first"), command, **variables)
+    command = documented("README.md", "main.experiment_name=trial")
+    options = "--env-manager local -P steps=data_extraction"
+    ran = type_in(clone(tmp_path / "first"), f"{command} {options}", **variables)
     assert ran.returncode == 0, ran.stdout
     assert f"See the runs: {tracking_server.url}" in ran.stdout
     store = Store(tracking_server.url)
     shutil.rmtree(tmp_path / "first")
-    given = {"input_artifact": "clean_data.parquet", "train_artifact": "a", "test_artifact": "b"}
-    given |= {
-        "test_size": "0.2",
-        "group_by": "'[\"division\"]'",
-        "stratify_by": "class",
-        "seed": "1",
-    }
-    split = run_elsewhere("data_split", given, store, "served", tmp_path, **variables)
-    assert split.data.tags["input.clean_data.parquet"] == "aa3c90e3a4dd"
-    assert split.data.tags.keys() >= {"output.a", "output.b"}
+    version = version_of("raw_data.parquet", store, "trial")
+    command = documented("MLpipeline.md", "mlflow run src/eda")
+    command = changed(command, {"<version>": version})
+    eda = run_elsewhere(command, store, "trial", tmp_path, **variables)
+    assert eda.data.tags["input.raw_data.parquet"] == version
+    assert "eda.html" in store.files(eda)
 
 
 def test_wandb(wandb_server, tmp_path):
@@ -94,8 +93,9 @@ def test_wandb(wandb_server, tmp_path):
     # Scripts, a notebook and an executable
     steps = ["data_extraction", "eda", "basic_cleaning", "data_check", "data_split"]
     steps += ["train_random_forest", "evaluation"]
-    options = f"main.steps=[{','.join(steps)}] modeling.random_forest.n_estimators=5"
-    ran = type_in(folder, f"python main.py main.artifact_store=wandb {options}", **variables)
+    options = "--env-manager local -P steps=" + ",".join(steps)
+    command = documented("README.md", "main.artifact_store=wandb")
+    ran = type_in(folder, f"{command} {options}", **variables)
     assert ran.returncode == 0, ran.stdout
     store = store_of(folder)
     components = store.children(store.pipeline())

@@ -10,16 +10,15 @@ import mlflow
 import pandas as pd
 import pytest
 from conftest import Typed, store_of, type_in
+from documents import documented
 from servers import free_port
 
 from _utils.example.model import FEATURES, TARGET
 
 pytestmark = pytest.mark.slow
 
-BATCH = (
-    "mlflow run . --env-manager local -P steps=batch_scoring,monitoring "
-    '-P hydra_options="main.on_alarm=retrain"'
-)
+BATCH = documented("README.md", "main.on_alarm=retrain")
+PROMOTE = documented("README.md", "mlflow run . -e promote -P version=1") + " --env-manager local"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def server(project):
 def story(project, server):
     """What the terminal tells, after the 2021 batch has arrived."""
     assert server() == "1"
-    ran = type_in(project, BATCH)
+    ran = type_in(project, f"{BATCH} --env-manager local")
     assert ran.returncode == 0, ran.stdout
     return ran.stdout
 
@@ -105,11 +104,16 @@ def test_the_server_goes_over_to_it_and_back(story, server, project):
     patience = time.monotonic() + 60
     while server() != "2":
         assert time.monotonic() < patience
-    ran = type_in(project, "mlflow run . --env-manager local -e promote -P version=1")
+    ran = type_in(project, PROMOTE)
     assert ran.returncode == 0, ran.stdout
     assert "Version 1 of fuel_economy is the champion" in ran.stdout
     while server() != "1":
         assert time.monotonic() < patience + 60
-    again = type_in(project, "mlflow run . --env-manager local -e promote -P version=1")
+    # What was decided by hand stays so, for the evaluation is reused
+    evaluate = documented("MLpipeline.md", "mlflow run . -P steps=evaluation")
+    evaluated = type_in(project, f"{evaluate} --env-manager local")
+    assert "1/1 evaluation reused" in evaluated.stdout
+    assert server() == "1"
+    again = type_in(project, PROMOTE)
     assert again.returncode != 0
     assert "is the champion already" in again.stdout

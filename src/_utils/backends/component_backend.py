@@ -1,17 +1,46 @@
 """Where a component's command runs: this machine, a node of SLURM, or a pod of Kubernetes."""
 
 import os
+import shlex
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import mlflow
+from mlflow.projects._project_spec import EntryPoint
 from mlflow.projects.backend import loader, local
 from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.submitted_run import LocalSubmittedRun
 from mlflow.projects.utils import PROJECT_ENV_MANAGER, PROJECT_SYNCHRONOUS, load_project
+from mlflow.utils.os import is_windows
 
 from _utils.pipeline.environment import one_at_a_time
+
+_start = local._run_entry_point
+
+
+def start(command: str, folder: str, experiment_id: str, run_id: str) -> LocalSubmittedRun:
+    """Start a component's command, as MLflow does, but so that it arrives on Windows too.
+
+    MLflow quotes the parameters for cmd, and then lets Python quote the whole once more, with
+    backslashes, which mean nothing to cmd. With /s cmd takes off the outer quotes and nothing else.
+    """
+    if not is_windows():
+        return _start(command, folder, experiment_id, run_id)
+    variables = local.get_run_env_vars(run_id, experiment_id)
+    variables |= local.get_databricks_env_vars(mlflow.get_tracking_uri())
+    line = f'cmd /d /s /c "{command}"'
+    # The streams are named, for what has taken their place may not be inherited otherwise
+    process = subprocess.Popen(line, cwd=folder, env=os.environ | variables, stdout=1, stderr=2)
+    return LocalSubmittedRun(run_id, process)
+
+
+def command_for_bash(entry_point: EntryPoint, params: dict[str, str]) -> str:
+    """The command of an MLproject; MLflow would quote parameters for the shell of this machine."""
+    given = {name: params.get(name, each.default) for name, each in entry_point.parameters.items()}
+    quoted = {name: shlex.quote(str(value)) for name, value in given.items()}
+    return entry_point.command.format(**quoted)
 
 
 class ComponentBackend(local.LocalBackend):
@@ -58,14 +87,16 @@ class SlurmBackend(ComponentBackend):
         options = {key: value for key, value in backend_config.items() if key not in MLFLOWS}
         given = [f"--{key}" + ("" if on is True else f"={on}") for key, on in options.items()]
 
-        def start(command: str, folder: str, experiment_id: str, run_id: str) -> LocalSubmittedRun:
+        def on_node(
+            command: str, folder: str, experiment_id: str, run_id: str
+        ) -> LocalSubmittedRun:
             variables = local.get_run_env_vars(run_id, experiment_id)
             srun = ["srun", "--ntasks=1", *given, "bash", "-c", command]
             return LocalSubmittedRun(
                 run_id, subprocess.Popen(srun, cwd=folder, env={**os.environ, **variables})
             )
 
-        here, local._run_entry_point = local._run_entry_point, start
+        here, local._run_entry_point = local._run_entry_point, on_node
         try:
             return super().run(project_uri, entry_point, params, version, backend_config, *others)
         finally:
@@ -79,6 +110,7 @@ def kubernetes_backend() -> AbstractBackend:
     return KubernetesBackend()
 
 
+local._run_entry_point = start
 # What MLflow adds to a backend_config
 MLFLOWS = {value for name, value in vars(local).items() if name.startswith("PROJECT_")}
 # MLflow takes no other of a name that it has itself

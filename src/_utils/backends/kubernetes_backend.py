@@ -15,7 +15,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import ExecutionException
 from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.utils import (
-    get_entry_point_command,
     get_or_create_run,
     get_run_env_vars,
     load_project,
@@ -23,6 +22,7 @@ from mlflow.projects.utils import (
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV
 from urllib3.exceptions import HTTPError
 
+from _utils.backends.component_backend import command_for_bash
 from _utils.backends.kubernetes_run import JobRun
 
 DOCKERFILE = "k8s/Dockerfile"
@@ -65,13 +65,12 @@ class KubernetesBackend(AbstractBackend):
         what = (experiment_id, project_uri, version, entry_point, params)
         run_id = get_or_create_run(None, project_uri, *what).info.run_id
         MlflowClient().set_tag(run_id, MLFLOW_PROJECT_ENV, "docker")
-        (command,) = get_entry_point_command(project, entry_point, params, None)
         job = make_job(
             yaml.safe_load((folder.parents[1] / backend_config[TEMPLATE]).read_text()),
             name=name_of(folder.name, run_id),
             image=push_image(folder, backend_config["repository-uri"]),
             folder=f"{PROJECTS}/{folder.name}",
-            command=command,
+            command=command_for_bash(project.get_entry_point(entry_point), params),
             env=variables_of(run_id, experiment_id),
         )
         try:

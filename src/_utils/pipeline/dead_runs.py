@@ -14,7 +14,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from _utils.index import all_experiments
-from _utils.pipeline.processes import end_processes, environment_of, is_alive, working_for
+from _utils.pipeline.processes import RUN_ID, end_processes, environment_of, is_alive, working_for
 
 PROCESS = "process"  # tag: the process that a run lives and dies with
 
@@ -80,7 +80,7 @@ def _is_unclaimed(run: Run) -> bool:
     return (
         MLFLOW_PROJECT_ENTRY_POINT in tags
         and not {PROCESS, MLFLOW_PARENT_RUN_ID} & tags.keys()
-        and run.info.run_id != environment_of(psutil.Process()).get("MLFLOW_RUN_ID")
+        and run.info.run_id != RUN_ID
     )
 
 

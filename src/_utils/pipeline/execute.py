@@ -1,7 +1,6 @@
 """Running the components of a plan, one after the other, as children of the pipeline's run."""
 
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from mlflow.utils.process import ShellCommandException
 from rich.markup import escape
 
 from _utils.backends.component_backend import MLFLOWS_NAMES
+from _utils.command_line import as_line
 from _utils.errors import UserError
 from _utils.index import outputs_of
 from _utils.pipeline.log import Log
@@ -190,6 +190,6 @@ def raise_for_failure(results: list[Result]) -> None:
         f"Its whole log: {failed.log.place}",
     ]
     if SWEEP not in os.environ:
-        again = shlex.join(typed_command())
+        again = as_line(typed_command())
         lines.append(f"Mend the cause; then this continues from here: {again}")
     raise UserError("\n".join(lines))

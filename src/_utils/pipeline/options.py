@@ -11,21 +11,24 @@ from omegaconf import DictConfig, OmegaConf
 
 from _utils.errors import UserError
 
+EMPTY = ('""', "''")  # how an empty value arrives where no shell takes its quotes off
+
 
 def hydra_arguments(arguments: list[str]) -> list[str]:
     """Turn `--steps=a,b --hydra-options="x=1 -m"`, as the MLproject passes them, into Hydra's own.
 
     `--port=8081` is `serving.port=8081`; an empty one leaves what the config has. Everything else
-    is Hydra's already and stays as it is. Hydra refuses flags between overrides, so the flags of
-    the options come first.
+    is Hydra's already and stays as it is. Hydra refuses flags between overrides, so all flags come
+    first.
 
     Raises:
         UserError: A flag that neither has, as `-P step=a` would make it.
     """
     known = get_args_parser()._option_string_actions
-    flags, overrides, rest = [], [], []
+    flags, rest, overrides = [], [], []
     for argument in arguments:
         option, equals, value = argument.partition("=")
+        value = "" if value in EMPTY else value
         if option == "--steps":
             steps = value.strip()
             if "," in steps:  # which Hydra would take for a sweep
@@ -40,8 +43,8 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
             name = option.removeprefix("--")
             raise UserError(f"unknown parameter '{name}': there are steps and hydra_options.")
         else:
-            rest.append(argument)
-    return [*rest, *flags, *overrides]
+            (rest if is_override(argument) else flags).append(argument)
+    return [*flags, *rest, *overrides]
 
 
 def split_options(text: str) -> list[str]:

@@ -4,6 +4,8 @@ import tempfile
 from pathlib import Path
 
 import mlflow
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.markup import escape
 from sqlalchemy.engine import make_url
@@ -33,6 +35,8 @@ def show_plan(config: DictConfig, root: Path) -> None:
         experiment_id = experiment.experiment_id if experiment else NOWHERE
         plan = make_plan(config, root, experiment_id)
         if config.main.plan is True:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                print(f"Job {HydraConfig.get().job.override_dirname}")
             print_decisions(plan, experiment_id)
         elif config.main.plan in DRAWINGS:
             print(DRAWINGS[config.main.plan](plan))

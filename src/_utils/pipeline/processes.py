@@ -1,17 +1,20 @@
 """Signals, and the processes of a run."""
 
+import _thread
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Collection
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import psutil
 
 GRACE = 2  # seconds a process has to end by itself
+RUN_ID = os.environ.get("MLFLOW_RUN_ID")  # the run that this process was started for
 
 
 class Interrupted(KeyboardInterrupt):
@@ -31,7 +34,10 @@ def watch_for_interrupts() -> None:
         def wait_for_its_end() -> None:
             while is_alive(launched_by):
                 time.sleep(0.2)
-            os.kill(os.getpid(), signal.SIGTERM)
+            if os.name == "nt":  # where os.kill would end the process at once
+                _thread.interrupt_main(signal.SIGTERM)
+            else:
+                os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=wait_for_its_end, daemon=True).start()
 
@@ -57,11 +63,10 @@ def launcher() -> psutil.Process | None:
 
     Its children have the run's id in their environment; it has not.
     """
-    run_id = environment_of(psutil.Process()).get("MLFLOW_RUN_ID")
-    if not run_id:
+    if not RUN_ID:
         return None
     for process in psutil.Process().parents():
-        if environment_of(process).get("MLFLOW_RUN_ID") != run_id:
+        if environment_of(process).get("MLFLOW_RUN_ID") != RUN_ID:
             return process if "mlflow" in " ".join(process.cmdline()) else None
     return None
 
@@ -70,7 +75,8 @@ def typed_command() -> list[str]:
     """The command that the user typed."""
     if launched_by := launcher():
         _, *words = launched_by.cmdline()
-        return ["mlflow", *words[1:]] if words[0].endswith("mlflow") else ["python", *words]
+        is_script = Path(words[0]).stem == "mlflow"  # mlflow.exe, where there are such
+        return ["mlflow", *words[1:]] if is_script else ["python", *words]
     return ["python", *sys.orig_argv[1:]]
 
 

@@ -1,7 +1,6 @@
 """What a sweep comes to: its jobs by rank, a figure of them, and the best one's overrides."""
 
 import json
-import shlex
 from typing import Any
 
 import mlflow
@@ -10,6 +9,7 @@ import yaml
 from mlflow.entities import Run
 from rich.table import Table
 
+from _utils.command_line import as_line
 from _utils.pipeline.report import console
 from _utils.pipeline.tracking import OVERRIDES
 
@@ -30,7 +30,7 @@ def publish_answer(jobs: list[Run], metric: str, direction: str) -> None:
         mlflow.log_figure(figure(table, swept, metric), "jobs.png")
     best = next(job for job in jobs if job.info.run_id == table["run"].iloc[0])
     overrides = json.loads(best.data.tags[OVERRIDES])
-    command = f"python main.py {shlex.join(overrides)}"
+    command = as_line(["python", "main.py", *overrides])
     text = f"# The best of {len(jobs)} jobs. This trains it again:\n#   {command}\n"
     mlflow.log_text(text + yaml.safe_dump(overrides), "best.yaml")
     console.print(f"The best again: {command}", markup=False, highlight=False)

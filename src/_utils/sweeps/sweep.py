@@ -7,7 +7,6 @@ is in variables of the environment, and what they come to is in MLflow.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -25,6 +24,7 @@ from mlflow.entities import Run, RunInfo
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from _utils.command_line import as_line
 from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import close_below
 from _utils.pipeline.processes import typed_command
@@ -160,7 +160,7 @@ def give_up(error: Exception) -> None:
     if not Sweep.at_work:
         raise error
     broken = explain(error)
-    again = f"This runs what is missing: {shlex.join(typed_command())}"
+    again = f"This runs what is missing: {as_line(typed_command())}"
     if isinstance(error, HydraException):
         broken = str(error)
     elif isinstance(error, TerminatedWorkerError):

@@ -48,6 +48,12 @@ def test_flags_come_first_and_steps_are_no_sweep():
     assert arguments == ["-m", "main.steps='a, b'", "x=1,2", "y=3"]
 
 
+def test_flags_come_before_the_overrides_of_an_entry_point_and_of_a_user():
+    planned = hydra_arguments(["--steps=", "--hydra-options=x=1,2 -m", "main.plan=true"])
+    assert planned == ["-m", "main.plan=true", "x=1,2"]
+    assert hydra_arguments(["x=1", "-m", "--steps=eda"]) == ["-m", "x=1", "main.steps=eda"]
+
+
 def test_empty_steps_leave_the_config_as_it_is():
     assert hydra_arguments(["--steps=", "--hydra-options="]) == []
 
