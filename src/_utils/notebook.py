@@ -1,12 +1,14 @@
 """Runs a notebook as a component: python ../_utils/notebook.py run.ipynb --name=value ...
 
 Each `--name=value` replaces, as text, the variable of that name in the notebook's cell tagged
-"parameters". The executed page and the figures on it become artifacts of the run.
+"parameters". The executed page and the figures on it, named by the heading above them, become
+artifacts of the run.
 """
 
 import argparse
 import base64
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import TagRemovePreprocessor
 
 from _utils.artifacts import current_run_id
 from _utils.component import launch, scratch_folder
@@ -40,8 +43,8 @@ def go(args: argparse.Namespace) -> None:
         page = scratch_folder() / args.notebook.with_suffix(".html").name
         page.write_text(as_page(notebook), encoding="utf-8")
         mlflow.log_artifact(str(page))
-        for number, png in enumerate(figures(notebook), start=1):
-            figure = scratch_folder() / f"figure_{number:02}.png"
+        for name, png in figures(notebook).items():
+            figure = scratch_folder() / name
             figure.write_bytes(png)
             mlflow.log_artifact(str(figure), "figures")
 
@@ -62,18 +65,39 @@ def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) 
 
 
 def as_page(notebook: nbformat.NotebookNode) -> str:
-    """The notebook as one HTML page that opens without a network."""
+    """The notebook as one HTML page that opens without a network.
+
+    The defaults of the parameters are left out, for the values that were used stand below them. So
+    are the numbers of the cells, which would begin with 2.
+    """
     urls = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url"]
-    exporter = HTMLExporter(**dict.fromkeys([*urls, "mermaid_layout_elk_js_url"], ""))
+    exporter = HTMLExporter(
+        **dict.fromkeys([*urls, "mermaid_layout_elk_js_url"], ""),
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+    )
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"parameters"}), True)
     page, _ = exporter.from_notebook_node(notebook)
     return page
 
 
-def figures(notebook: nbformat.NotebookNode) -> list[bytes]:
-    """The PNG images among the outputs, in their order."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    images = [output.get("data", {}).get("image/png") for output in outputs]
-    return [base64.b64decode(image) for image in images if image]
+def figures(notebook: nbformat.NotebookNode) -> dict[str, bytes]:
+    """The PNG images among the outputs, in their order.
+
+    Returns:
+        The images by file names, which are made of a number and the heading above the image:
+        `02_the_target.png`.
+    """
+    found: dict[str, bytes] = {}
+    heading = "figure"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = [heading, *re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)][-1]
+        images = [output.get("data", {}).get("image/png") for output in cell.get("outputs", [])]
+        for image in filter(None, images):
+            title = "_".join(re.findall(r"\w+", heading.lower()))[:60]
+            found[f"{len(found) + 1:02}_{title}.png"] = base64.b64decode(image)
+    return found
 
 
 def parse_parameter(text: str) -> tuple[str, str]:

@@ -1,4 +1,5 @@
 import base64
+import re
 
 import nbformat
 import pytest
@@ -43,8 +44,30 @@ def test_the_page_needs_no_network(notebook):
     assert "cdnjs" not in page
 
 
-def test_figures_are_the_images_among_the_outputs(notebook):
-    assert figures(notebook) == [b"a picture"]
+def test_the_page_shows_the_values_used_and_no_defaults(notebook):
+    set_parameters(notebook, {"name": "given"})
+    page = as_page(notebook)
+    assert "given" in page and "show" in page
+    assert "default" not in re.findall(r"<body.*", page, re.DOTALL)[0]
+    assert "In&nbsp;[" not in page
+    assert len(notebook.cells) == 4  # what was executed is as it was
+
+
+def test_figures_are_named_by_the_heading_above_them(notebook):
+    picture = notebook.cells[2]
+    text = nbformat.v4.new_markdown_cell("No heading")
+    heading = nbformat.v4.new_markdown_cell("## Fuel `comb_mpg`, by class/year\n\nText")
+    notebook.cells += [text, picture, heading, picture]
+    assert figures(notebook) == {
+        "01_title.png": b"a picture",
+        "02_title.png": b"a picture",
+        "03_fuel_comb_mpg_by_class_year.png": b"a picture",
+    }
+
+
+def test_a_figure_without_a_heading_has_a_name(notebook):
+    del notebook.cells[0]
+    assert [*figures(notebook)] == ["01_figure.png"]
 
 
 @pytest.mark.parametrize(

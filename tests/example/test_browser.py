@@ -1,0 +1,199 @@
+"""What the README says of `make ui`, in a real browser that can reach no other host."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import COMPONENTS, Typed
+from selenium import webdriver
+from selenium.common import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+from servers import free_port
+from test_sweep import wait_for
+
+from _utils.pipeline.processes import is_alive
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER),
+        reason="needs a browser: apt-get install chromium chromium-driver",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def url(ran_once):
+    """Where `make ui` serves the runs; the environment of the tests takes the place of .venv."""
+    port = free_port()
+    command = f"make --old-file=.venv/ready BIN={Path(sys.executable).parent} ui"
+    # Its stdout has a line for each request, which would fill a pipe that nobody reads
+    one_process = {"MLFLOW_WORKERS": "1"}  # for one reader, and starts three times as fast
+    served = Typed(ran_once, f"{command} > /dev/null", MLFLOW_PORT=str(port), **one_process)
+    served.until("Application startup complete")
+    at_work = served.at_work("")
+    yield f"http://127.0.0.1:{port}"
+    served.signal(signal.SIGINT, "all")
+    served.end()
+    wait_for(lambda: not any(map(is_alive, at_work)), patience=30)
+
+
+class Browser:
+    """A headless Chromium; whatever it does waits until the page is ready for it."""
+
+    def __init__(self):
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        options.add_argument("--headless=new")
+        options.add_argument("--window-size=1600,1200")
+        options.add_argument("--disable-dev-shm-usage")  # which is small in a container
+        options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+        if os.geteuid() == 0:
+            options.add_argument("--no-sandbox")
+        self.folder = tempfile.TemporaryDirectory(prefix="browser-")  # it leaves files behind
+        places = dict.fromkeys(["HOME", "TMPDIR"], self.folder.name)
+        service = webdriver.ChromeService(DRIVER, env={**os.environ, **places})
+        self.driver = webdriver.Chrome(options, service)
+
+    def until(self, holds: Callable, told: str):
+        """Wait for a condition; an element may not be there yet, be covered, or be gone again."""
+        wait = WebDriverWait(self.driver, 60, 0.1, ignored_exceptions=[WebDriverException])
+        return wait.until(lambda _: holds(), told)
+
+    def find(self, css: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, css)
+
+    def texts(self, css: str) -> list[str]:
+        return [element.text for element in self.find(css)]
+
+    def click(self, xpath: str) -> None:
+        self.until(lambda: self.driver.find_element(By.XPATH, xpath).click() is None, xpath)
+
+    def choose(self, artifact: str) -> None:
+        """Click on a file or folder of a run, and wait until a file is shown."""
+        self.click(f"//*[@data-testid='artifact-tree-node'][@aria-label='{artifact}']")
+        if "." in artifact:
+            self.until(lambda: self.find(f"[title$='{artifact}']"), artifact)
+
+    def shown(self, css: str) -> int:
+        """Wait until images are there, and shown; returns how many."""
+
+        def widths():
+            found = [image.get_property("naturalWidth") for image in self.find(css)]
+            return found if all(found) else None
+
+        return len(self.until(widths, css))
+
+    def frame(self, name: str) -> str:
+        """Go into the frame that is on the page, once it is loaded; returns its text."""
+
+        def text():
+            self.driver.switch_to.default_content()
+            self.driver.switch_to.frame(self.driver.find_element(By.TAG_NAME, "iframe"))
+            loaded = self.driver.execute_script("return document.readyState") == "complete"
+            return loaded and self.texts("body")[0]
+
+        return self.until(text, name)
+
+    def stop(self) -> None:
+        first = psutil.Process(self.driver.service.process.pid)
+        at_work = [first, *first.children(recursive=True)]
+        self.driver.quit()
+        wait_for(lambda: not any(map(is_alive, at_work)), patience=30)
+        self.folder.cleanup()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    browser = Browser()
+    yield browser
+    browser.stop()
+
+
+@pytest.fixture(scope="module")
+def runs(browser, url):
+    """The README's way in; the links of the runs that it leads to, by their names."""
+    browser.driver.get(url)
+    browser.click("//*[@role='button'][.='Model training']")
+    browser.click("//a[.='development']")
+    browser.click("//*[@role='row'][.//a[contains(@href, '/runs/')]]//button")
+
+    def links():
+        found = browser.find("[role=row] a[href*='/runs/']")
+        by_name = {link.text: link.get_attribute("href") for link in found}
+        return by_name if len(by_name) > len(COMPONENTS) else None
+
+    return browser.until(links, "the runs")
+
+
+@pytest.fixture
+def artifacts(browser, runs):
+    """A function that opens the tab *Artifacts* of a run."""
+
+    def go_to(run):
+        browser.driver.get(runs[run])
+        browser.until(lambda: browser.texts("[data-testid=runs-header]") == [run], run)
+        browser.click("//*[@role='tab'][.='Artifacts']")
+
+    return go_to
+
+
+@pytest.fixture
+def page(browser, artifacts):
+    """A function that opens a page of a run; returns its text, and how many images it shows."""
+
+    def go_to(run, file):
+        artifacts(run)
+        browser.choose(file)
+        return browser.frame(file), browser.shown("img")
+
+    yield go_to
+    browser.driver.switch_to.default_content()
+
+
+def test_the_plus_sign_shows_the_components_below_the_pipeline(runs):
+    assert {*runs} == {"development", *COMPONENTS}
+
+
+def test_the_page_of_eda_opens(page):
+    text, images = page("eda", "eda.html")
+    assert text.startswith("A first look at the raw data")
+    assert "1129 rows, 28 columns" in text
+    assert text.count("input_artifact = ") == 1  # what was used, without the default
+    assert images == 5
+
+
+def test_the_figures_of_eda_are_shown(browser, artifacts):
+    artifacts("eda")
+    browser.choose("figures")
+    names = "[data-testid=artifact-tree-node][aria-label$='.png']"
+    browser.until(lambda: all(browser.texts(names) or [""]), names)  # it is opened slowly
+    figures = browser.texts(names)
+    assert len(figures) == 5 and "02_the_target.png" in figures
+    for figure in figures:
+        browser.choose(figure)
+        assert browser.shown(f"img[alt='figures/{figure}']") == 1
+
+
+def test_the_report_of_monitoring_opens(page):
+    text, images = page("monitoring", "report.html")
+    assert text.startswith("ALARM")
+    assert "Performance" in text
+    assert images > 0
+
+
+def test_the_model_registry_has_the_champion(browser, runs):
+    browser.click("//a[.='Model registry']")
+    row = "[role=row]:has(a[href$='/models/fuel_economy'])"
+    (text,) = browser.until(lambda: browser.texts(row), row)
+    assert "Version 1" in text and "@ champion" in text
