@@ -14,9 +14,9 @@ from mlflow.projects.utils import load_project
 from mlflow.utils import string_utils
 from windows import after_switch_c, arguments_of, through_cmd
 
+from _utils.backends import component_backend
 from _utils.backends.component_backend import command_for_bash
 from _utils.command_line import as_line, rejoined
-from _utils.pipeline import backend
 from _utils.pipeline.options import hydra_arguments
 
 VALUES = [
@@ -35,7 +35,7 @@ VALUES = [
     '\\"\\\\" \\',
 ]
 VARIABLES = {"PATH": "what nobody meant"}
-MLFLOWS_START = backend._start
+MLFLOWS_START = component_backend._start
 SCRIPTS = ["run.py", "run.ipynb", "run.sh"]
 COMPONENTS = sorted(path.parent.name for path in ROOT.glob("src/*/MLproject"))
 PLACES = [".", *(f"src/{name}" for name in COMPONENTS), *SCRIPTS]
@@ -71,10 +71,10 @@ def entry_points_of(tmp_path_factory):
 def on_windows(monkeypatch):
     """MLflow quotes as it does on Windows; returns what is started there."""
     started = []
-    for module in string_utils, backend, local:
+    for module in string_utils, component_backend, local:
         monkeypatch.setattr(module, "is_windows", lambda: True)
 
-    def start(command: str, how=backend.start) -> list[str]:
+    def start(command: str, how=component_backend.start) -> list[str]:
         """What the program gets that this command starts."""
         with monkeypatch.context() as patch:
             patch.setattr(subprocess, "Popen", lambda line, **others: started.append(line))

@@ -6,16 +6,15 @@ import shutil
 import pytest
 import yaml
 from conftest import ROOT, clone, git, store_of, type_in
+from documents import documented
 
 from _utils.example.new_project import COMPONENTS, without
-
-NEW_PROJECT = "mlflow run . --env-manager local -e new_project -P name="
 
 
 @pytest.fixture(scope="module")
 def skeleton(tmp_path_factory):
     folder = clone(tmp_path_factory.mktemp("skeleton"))
-    ran = type_in(folder, f"{NEW_PROJECT}churn")
+    ran = type_in(folder, f"{documented('README.md', '-e new_project')} --env-manager local")
     assert ran.returncode == 0, ran.stdout
     assert "mlflow run ." in ran.stdout
     return folder
