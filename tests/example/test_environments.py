@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ENVIRONMENT, ROOT, Typed, clone, store_of, type_in
 from documents import changed, documented
+from filelock import FileLock
 from test_cookiecutter import ALL_TYPES, NAMES, SCRIPTS
 
 pytestmark = pytest.mark.slow
@@ -138,12 +139,14 @@ class TestMakingOne:
 
     def test_two_at_once_on_a_fresh_machine(self, project, tmp_path):
         fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
-        first = Typed(project, self.COMMAND, **fresh)
-        first.until("Installing dependencies")
-        second = Typed(project, self.COMMAND, **fresh)
+        with FileLock(tmp_path / "pipeline.lock"):  # of a third
+            first = Typed(project, self.COMMAND, **fresh)
+            first.until("Installing dependencies")
+            second = Typed(project, self.COMMAND, **fresh)
+            for typed in first, second:
+                typed.until("Another pipeline is making an environment: waiting for it.")
         assert second.end() == 0, second.text
         assert first.end() == 0, first.text
-        assert "waiting" in second.text
         assert len(list(tmp_path.glob("mlflow-*/complete"))) == 2
         clean = "mlflow run . --env-manager local -e clean_envs"
         listed = type_in(project, clean, **fresh).stdout

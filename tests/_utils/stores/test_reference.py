@@ -45,9 +45,9 @@ class TestFiles:
             monkeypatch.setenv(name, value)
         (tmp_path / "inner").mkdir()
         for path, content in {"a.txt": b"a", "inner/b.txt": b"bb"}.items():
-            s3.files.pipe(f"bucket/folder/{path}", content)
+            s3.files.pipe(f"bucket/theirs/{path}", content)
             (tmp_path / path).write_bytes(content)
-        artifact = refer("s3://bucket/folder", "folder")
+        artifact = refer("s3://bucket/theirs", "folder")
         assert (artifact.digest, artifact.size) == (digest_of(tmp_path), 3)
         assert (use("folder:latest") / "inner/b.txt").read_text() == "bb"
 
