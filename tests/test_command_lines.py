@@ -7,8 +7,6 @@ import pytest
 from conftest import ROOT
 from cookiecutter.main import cookiecutter
 from documents import commands
-from hypothesis import given
-from hypothesis import strategies as st
 from mlflow.projects.backend import local
 from mlflow.projects.utils import load_project
 from mlflow.utils import string_utils
@@ -183,36 +181,3 @@ def test_a_command_that_is_told_can_be_typed(monkeypatch):
     line = as_line(words)
     monkeypatch.undo()
     assert arguments_of(through_cmd(line, VARIABLES)) == words
-
-
-@given(st.lists(st.text(st.sampled_from('a "\\\t')), max_size=4))
-def test_the_model_of_windows_is_the_inverse_of_pythons(words):
-    assert arguments_of(subprocess.list2cmdline(words)) == words
-
-
-@pytest.mark.parametrize(
-    ("line", "arguments"),
-    [  # of Microsoft's page
-        (r'"abc" d e', ["abc", "d", "e"]),
-        (r'a\\b d"e f"g h', [r"a\\b", "de fg", "h"]),
-        (r"a\\\"b c d", [r"a\"b", "c", "d"]),
-        (r'a\\\\"b c" d e', [r"a\\b c", "d", "e"]),
-        (r'a"b"" c d', ['ab" c d']),
-    ],
-)
-def test_the_model_of_windows_is_as_documented(line, arguments):
-    assert arguments_of(line) == arguments
-
-
-@pytest.mark.parametrize(
-    ("line", "left"),
-    [
-        ('a ^"b^" ^^', 'a "b" ^'),
-        ('a "b ^ & c" %PATH%', 'a "b ^ & c" what nobody meant'),
-        ("a ^%PATH^% %NONE%", "a %PATH% %NONE%"),
-    ],
-)
-def test_the_model_of_cmd_is_as_documented(line, left):
-    assert through_cmd(line, VARIABLES) == left
-    with pytest.raises(AssertionError, match="cmd acts on &"):
-        through_cmd("a & b", VARIABLES)
