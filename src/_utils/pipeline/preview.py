@@ -17,7 +17,8 @@ from _utils.pipeline.graph import as_mermaid, as_svg
 from _utils.pipeline.plan import Component, as_latest, make_plan
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
-from _utils.pipeline.tracking import faults_told, serve_tracking_store
+from _utils.pipeline.tracking import faults_told
+from _utils.pipeline.tracking_server import serve_tracking_store
 
 NOWHERE = "-1"  # stands for an experiment that is not there yet: nothing was published in it
 DRAWINGS = {"mermaid": as_mermaid, "svg": as_svg}

@@ -1,24 +1,17 @@
-"""The pipeline's MLflow runs, and the tracking server that its components talk to."""
+"""The pipeline's MLflow runs: of a whole pipeline, of a sweep's job, and those left open."""
 
 import json
-import logging
 import os
 import signal
 import sys
-import threading
 import traceback
-import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import cache
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
 import mlflow
-from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunInfo
-from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.utils.mlflow_tags import (
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_PROJECT_ENV,
@@ -26,20 +19,19 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
 )
 from omegaconf import DictConfig, OmegaConf
-from sqlalchemy.engine import make_url
 
 from _utils.errors import explain
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import launcher
 from _utils.pipeline.report import console, print_ui_hint
+from _utils.pipeline.tracking_server import serve_tracking_store
 from _utils.pipeline.turn import take_turn
 
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
-SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
 SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
@@ -160,45 +152,3 @@ def children_of(run: RunInfo) -> list[Run]:
     """The runs right below one."""
     of_run = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.run_id}'"
     return mlflow.search_runs([run.experiment_id], of_run, output_format="list")
-
-
-@cache
-def serve_tracking_store() -> str:
-    """Let this process and its components talk to the tracking database through one server.
-
-    Opening the database costs each process most of a second, for the libraries it takes; asking a
-    server costs nothing of the kind. It listens on 127.0.0.1 only and ends with this process.
-    Where MLFLOW_TRACKING_URI names something else than a database, that is used as it is.
-
-    Returns:
-        What MLFLOW_TRACKING_URI names, with the whole path.
-    """
-    uri = mlflow.get_tracking_uri()
-    if not uri.startswith(tuple(DATABASE_ENGINES)):
-        return uri
-    # What MLflow's server imports, some of it only when it is asked something.
-    warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
-    # At each search for runs MLflow tries to import what knows its users, which are none here. Most
-    # of its dependencies are there, and take a second, but not the last: it fails, again and again.
-    sys.modules["mlflow.server.auth"] = None
-    from mlflow.server import app, handlers
-    from werkzeug.serving import make_server
-
-    url = make_url(uri)
-    folder = Path.cwd()
-    lock: AbstractContextManager = nullcontext()
-    if url.drivername.startswith("sqlite"):
-        database = Path(url.database).absolute()
-        folder, uri = database.parent, f"sqlite:///{database.as_posix()}"
-        lock = FileLock(f"{database}.lock")  # two that make the same file at once would fail
-    with lock:
-        handlers.initialize_backend_stores(uri, uri, (folder / "mlruns").as_uri())
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    for variable in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
-        os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1"]))
-    os.environ[SERVED] = url.drivername
-    os.environ.setdefault("MLFLOW_UI", "http://127.0.0.1:5000")  # of `mlflow ui`, once this ends
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}")
-    return uri

@@ -35,9 +35,9 @@ from _utils.pipeline.tracking import (
     children_of,
     faults_told,
     kill_runs,
-    serve_tracking_store,
     start_top_run,
 )
+from _utils.pipeline.tracking_server import serve_tracking_store
 from _utils.sweeps import cluster
 from _utils.sweeps.progress import Progress
 from _utils.sweeps.ranking import publish_answer

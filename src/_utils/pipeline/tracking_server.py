@@ -1,0 +1,59 @@
+"""The tracking server that a pipeline and its components talk to, for the time of the pipeline."""
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+
+import mlflow
+from filelock import FileLock
+from mlflow.store.db.db_types import DATABASE_ENGINES
+from sqlalchemy.engine import make_url
+
+SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
+
+
+@cache
+def serve_tracking_store() -> str:
+    """Let this process and its components talk to the tracking database through one server.
+
+    Opening the database costs each process most of a second, for the libraries it takes; asking a
+    server costs nothing of the kind. It listens on 127.0.0.1 only and ends with this process.
+    Where MLFLOW_TRACKING_URI names something else than a database, that is used as it is.
+
+    Returns:
+        What MLFLOW_TRACKING_URI names, with the whole path.
+    """
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith(tuple(DATABASE_ENGINES)):
+        return uri
+    # What MLflow's server imports, some of it only when it is asked something.
+    warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
+    # At each search for runs MLflow tries to import what knows its users, which are none here. Most
+    # of its dependencies are there, and take a second, but not the last: it fails, again and again.
+    sys.modules["mlflow.server.auth"] = None
+    from mlflow.server import app, handlers
+    from werkzeug.serving import make_server
+
+    url = make_url(uri)
+    folder = Path.cwd()
+    lock: AbstractContextManager = nullcontext()
+    if url.drivername.startswith("sqlite"):
+        database = Path(url.database).absolute()
+        folder, uri = database.parent, f"sqlite:///{database.as_posix()}"
+        lock = FileLock(f"{database}.lock")  # two that make the same file at once would fail
+    with lock:
+        handlers.initialize_backend_stores(uri, uri, (folder / "mlruns").as_uri())
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for variable in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
+        os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1"]))
+    os.environ[SERVED] = url.drivername
+    os.environ.setdefault("MLFLOW_UI", "http://127.0.0.1:5000")  # of `mlflow ui`, once this ends
+    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}")
+    return uri
