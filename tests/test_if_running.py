@@ -83,7 +83,7 @@ def test_wait_until_it_ends_even_by_kill_9_or_ctrl_c(small):
     assert waiting.process.poll() is None and len(pipelines(small)) == before
     typed.process.send_signal(signal.SIGKILL)
     assert waiting.end() == 0 and typed.end() == 137
-    assert "runs whose process was killed" in waiting.text
+    assert "runs whose process is gone" in waiting.text
     newest, last = pipelines(small)[:2]
     assert [newest.info.status, last.info.status] == ["FINISHED", "KILLED"]
     assert newest.info.start_time >= last.info.end_time

@@ -103,7 +103,8 @@ def find_artifact(name: str, version: str, experiment_id: str | None = None) -> 
     if version == LATEST:
         raise UserError(
             f"'{name}:{LATEST}' was never published in this experiment: run the component that "
-            f"makes it first, or all of them with steps=all. {_what_is_there(name, where)}"
+            f"makes it first, one with a parameter ..._artifact={name}, or all of them with "
+            f"steps=all. {_what_is_there(name, where)}"
         )
     raise UserError(f"Artifact '{name}:{version}' was never published. {_what_is_there(name)}")
 

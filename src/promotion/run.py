@@ -18,7 +18,8 @@ def go(args: argparse.Namespace) -> None:
     before = find_version(f"models:/{args.registered_model}@{CHAMPION}")
     version = find_version(f"models:/{args.registered_model}/{args.version}")
     if before and before.version == version.version:
-        raise UserError(f"Version {version.version} of {version.name} is the champion already.")
+        print(f"Version {version.version} of {version.name} is the champion already")
+        return
     reason = f"by hand, in the place of {f'version {before.version}' if before else 'none'}"
     if not promote(version, reason, instead_of=before):
         raise UserError("Another pipeline has just promoted a version: look at it, then try again.")

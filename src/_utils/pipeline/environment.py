@@ -6,7 +6,7 @@ is still filling, or whose creation was killed. Here a finished one has a mark i
 Only the standard library is imported at the top: main.py mends its own environment with this.
 """
 
-import importlib
+import importlib.util
 import json
 import os
 import re
@@ -24,11 +24,19 @@ PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"
 
 
 def complete_own(conda_file: Path) -> None:
-    """Mend the environment that this process runs in, if MLflow made it and it is half-made."""
+    """Mend the environment that this process runs in, if MLflow made it and it is half-made.
+
+    Where it is another that lacks what main.py needs, say so and exit.
+    """
     prefix = Path(sys.prefix)
     if prefix.name.startswith("mlflow-"):
         complete(prefix, conda_file)
         importlib.invalidate_caches()
+    if not importlib.util.find_spec("hydra"):
+        sys.exit(
+            f"{sys.executable} has no package hydra: activate the environment first "
+            "(source .venv/bin/activate), or let MLflow make one (mlflow run . --env-manager uv)."
+        )
 
 
 def complete(prefix: Path, conda_file: Path) -> None:

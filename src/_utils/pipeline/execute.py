@@ -20,7 +20,7 @@ from rich.markup import escape
 from _utils.backends.component_backend import MLFLOWS_NAMES
 from _utils.command_line import as_line
 from _utils.errors import UserError
-from _utils.index import outputs_of
+from _utils.index import outputs_of, parse_reference
 from _utils.pipeline.log import Log
 from _utils.pipeline.plan import Component, as_latest
 from _utils.pipeline.processes import end_processes, typed_command, working_for
@@ -45,6 +45,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     made: dict[str, str] = {}
     results: list[Result] = []
     for number, component in enumerate(plan, start=1):
+        later = plan[number:]
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
         result = run_or_reuse(
             component.pinned(made).with_models_pinned(), pipeline, env_manager, title
@@ -57,8 +58,31 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
         made_now = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
         arrow = f" -> {made_now}" if made_now else ""
         console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
+        check_outputs(component, result, later)
         made |= dict(zip(as_latest(result.outputs), result.outputs.values(), strict=True))
     return results
+
+
+def check_outputs(component: Component, result: Result, later: list[Component]) -> None:
+    """Refuse to go on if a later component would use an older artifact than it should.
+
+    Raises:
+        UserError: The component has published what none of its parameters names, or has not
+            published what one of them names.
+    """
+    used = {parse_reference(each)[0] for other in later for each in other.inputs.values()}
+    named, published = {*component.outputs.values()}, {*result.outputs}
+    older = "so what uses it would get an older one"
+    for name in used & (published - named):
+        raise UserError(
+            f"'{component.name}' published '{name}', which none of its parameters names, {older}: "
+            f"give it a parameter output_artifact={name}, in its MLproject and in config.yaml."
+        )
+    for name in used & (named - published):
+        raise UserError(
+            f"'{component.name}' has a parameter for '{name}' and did not publish it, {older}: "
+            "call log_artifact, or take the parameter away."
+        )
 
 
 def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: str) -> Result:

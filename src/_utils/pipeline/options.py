@@ -3,6 +3,7 @@
 import difflib
 from pathlib import Path
 
+import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -94,12 +95,20 @@ def check_overrides(arguments: list[str], config_file: Path) -> None:
     with a typing error wants. `+key=value` still appends.
 
     Raises:
-        UserError: One line for each unknown key, with the nearest known one.
+        UserError: One line for each unknown key, with the nearest known one; or config.yaml is no
+            YAML.
     """
-    config = OmegaConf.load(config_file)
+    try:
+        config = OmegaConf.load(config_file)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise UserError(f"{config_file}, line {line}: {error.problem}. Mend it.") from error
     known = keys_of(config)
     faults = []
     for token in filter(is_override, arguments):
+        if token.startswith("="):
+            faults.append("a value without a key: write key=value, with no spaces around the =.")
+            continue
         try:
             override = OverridesParser.create().parse_override(token)
         except HydraException as error:

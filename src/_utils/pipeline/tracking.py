@@ -100,7 +100,7 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
             experiment = mlflow.set_experiment(config.main.experiment_name)
         take_turn(config.main, experiment.name, store_uri, launched_id)
         if closed := close_dead_runs(is_local=store_uri.startswith("sqlite")):
-            console.print(f"Closed {closed} runs whose process was killed.", style="dim")
+            console.print(f"Closed {closed} runs whose process is gone.", style="dim")
     if launched and launched.info.experiment_id == experiment.experiment_id:
         mlflow.start_run(launched_id)
         mlflow.set_tags({MLFLOW_RUN_NAME: experiment.name, PROCESS: process_tag()})

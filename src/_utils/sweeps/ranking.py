@@ -21,7 +21,7 @@ def publish_answer(jobs: list[Run], metric: str, direction: str) -> None:
     table = ranked(jobs, metric, direction)
     mlflow.log_text(table.to_csv(), "jobs.csv")
     if metric not in table:
-        told = f"No job has the metric '{metric}': main.objective.metric says by which they rank."
+        told = f"No job has the metric '{metric}' of main.objective.metric, by which jobs rank."
         console.print(told, markup=False)
         return
     print_table(table)

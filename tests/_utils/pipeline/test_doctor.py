@@ -68,3 +68,10 @@ def test_a_wrong_python(version):
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 1
     assert "take one of 3.10 to 3.13" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_an_environment_that_is_not_activated():
+    without_packages = [sys.executable, "-S", "main.py"]
+    ran = subprocess.run(without_packages, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "activate the environment first" in ran.stderr and "Traceback" not in ran.stderr

@@ -81,6 +81,18 @@ def test_unknown_keys_are_told_together():
     assert len(str(refused.value).splitlines()) == 2
 
 
+def test_spaces_around_the_equals_sign_are_told():
+    arguments = hydra_arguments(["--hydra-options=main.reuse = false"])
+    with pytest.raises(UserError, match="no spaces around the ="):
+        check_overrides(arguments, CONFIG)
+
+
+def test_a_config_that_is_no_yaml_is_told_by_its_line(tmp_path):
+    (tmp_path / "config.yaml").write_text("main:\n  x 1\n  y: 2\n")
+    with pytest.raises(UserError, match=r"config.yaml, line 3: mapping values are not allowed"):
+        check_overrides([], tmp_path / "config.yaml")
+
+
 def test_a_port_is_one_of_the_config_unless_it_is_empty():
     assert hydra_arguments(["--steps=serving", "--port=81"])[-1] == "serving.port=81"
     assert hydra_arguments(["--steps=serving", "--port="]) == ["main.steps=serving"]
