@@ -53,7 +53,10 @@ def decide_promotion(
         return False, "the champion was trained on all of the test data: nothing to compare on"
     old, new = errors["champion"], errors["challenger"]
     improvement = 1 - new / old if old else 0.0
-    compared = f"MAE {new:.3f} mpg, the champion's {old:.3f}: {improvement:.1%} lower"
+    compared = (
+        f"on rows that neither has seen MAE {new:.3f} mpg, the champion's {old:.3f}: "
+        f"{improvement:.1%} lower"
+    )
     if improvement < min_improvement:
         return False, f"{compared}, and {min_improvement:.1%} are asked for"
     return True, compared
