@@ -58,7 +58,11 @@ urllib.request.urlopen(urllib.request.Request(uri, json.dumps(metric).encode(), 
 
 
 def make_small(folder: Path) -> Path:
-    """Put it in the place of the example in this clone."""
+    """Put it in the place of the example in this clone.
+
+    Its code has the folder's name, for else what one test ran would be reused by another that has
+    the same tracking server.
+    """
     config = (folder / "config.yaml").read_text()
     start, end = config.index("\n# What each component is given"), config.index("\n# Hydra itself")
     text = config[:start] + CONFIG + config[end:]
@@ -73,7 +77,7 @@ def make_small(folder: Path) -> Path:
     ]:
         place = folder / "src" / name
         place.mkdir()
-        (place / "run.py").write_text(code)
+        (place / "run.py").write_text(f"{code}# {folder}\n")
         project = MLPROJECT.replace("{PARAMETERS}", parameters).replace("{VALUES}", values)
         (place / "MLproject").write_text(project)
         (place / "conda.yml").write_text((folder / "conda.yml").read_text())

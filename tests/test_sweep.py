@@ -78,7 +78,7 @@ def test_a_killed_worker_is_told_and_the_same_again_runs_what_is_missing(small):
     assert typed.end() == 1
     assert "A process that runs jobs was killed" in typed.text
     assert "Traceback" not in typed.text
-    assert not any(map(is_alive, [*workers, *working]))
+    wait_for(lambda: not any(map(is_alive, [*workers, *working])), patience=5)
     assert jobs_of(small) == {"4": "FINISHED", "long": "KILLED", "longer": "KILLED"}
     (small / "outputs/short").touch()
     again = type_in(small, command("4,long,longer"))
@@ -133,6 +133,8 @@ def test_the_next_run_closes_a_sweep_that_was_killed(small):
 
 
 def test_a_plan_of_a_sweep_tells_one_job_after_the_other(small):
+    once = type_in(small, "python main.py components.trial.parameters.x=4")
+    assert once.returncode == 0, once.stdout
     options = "components.trial.parameters.x=4,11 -m"
     plan = f'mlflow run . -e plan --env-manager local -P hydra_options="{options}"'
     told = type_in(small, plan).stdout
