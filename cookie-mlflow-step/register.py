@@ -93,6 +93,7 @@ def register(config: Path, name: str, block: list[str]) -> bool:
         components = child(tree, "components")
         steps = child(child(tree, "main"), "execute_steps")
         lines = text.splitlines()
+        # Of the last step; without one, of what would stand after "    - "
         column = steps.value[-1].start_mark.column if steps.value else 6
         indent = " " * (column - 2)
         # The later place first, so that the earlier keeps its number.

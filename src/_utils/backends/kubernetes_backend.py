@@ -127,7 +127,7 @@ def make_job(
         name: The job's.
         image: The image's reference.
         folder: Where in the image the command is run.
-        command: For a shell, as MLflow quotes parameters for one.
+        command: For bash, with its quotes around parameters.
         env: Variables, beside those of the template.
     """
     job = copy.deepcopy(template)

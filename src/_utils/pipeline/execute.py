@@ -45,7 +45,6 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     made: dict[str, str] = {}
     results: list[Result] = []
     for number, component in enumerate(plan, start=1):
-        later = plan[number:]
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
         result = run_or_reuse(
             component.pinned(made).with_models_pinned(), pipeline, env_manager, title
@@ -58,7 +57,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
         made_now = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
         arrow = f" -> {made_now}" if made_now else ""
         console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
-        check_outputs(component, result, later)
+        check_outputs(component, result, plan[number:])
         made |= dict(zip(as_latest(result.outputs), result.outputs.values(), strict=True))
     return results
 
