@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import sys
 import threading
 import warnings
@@ -15,6 +16,12 @@ from mlflow.store.db.db_types import DATABASE_ENGINES
 from sqlalchemy.engine import make_url
 
 SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
+# How a server of the user's own is protected; ours answers on this machine only
+OF_OTHER_SERVERS = (
+    "MLFLOW_SERVER_ALLOWED_HOSTS",
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
+)
 
 
 @cache
@@ -22,7 +29,10 @@ def serve_tracking_store() -> str:
     """Let this process and its components talk to the tracking database through one server.
 
     Opening the database costs each process most of a second, for the libraries it takes; asking a
-    server costs nothing of the kind. It listens on 127.0.0.1 only and ends with this process.
+    server costs nothing of the kind. It listens on 127.0.0.1 only and ends with this process. Other
+    users of the machine, and web pages in a browser, reach it too, so it answers only below a path
+    that nobody can guess. A password would not do: the client sends MLFLOW_TRACKING_USERNAME, a
+    credentials file or a netrc in its place, and it to every other server.
     Where MLFLOW_TRACKING_URI names something else than a database, that is used as it is.
 
     Returns:
@@ -36,7 +46,12 @@ def serve_tracking_store() -> str:
     # At each search for runs MLflow tries to import what knows its users, which are none here. Most
     # of its dependencies are there, and take a second, but not the last: it fails, again and again.
     sys.modules["mlflow.server.auth"] = None
+    for variable in OF_OTHER_SERVERS:
+        os.environ.pop(variable, None)
     from mlflow.server import app, handlers
+    from mlflow.server.security import init_security_middleware
+    from werkzeug.exceptions import Unauthorized
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
     from werkzeug.serving import make_server
 
     url = make_url(uri)
@@ -49,11 +64,17 @@ def serve_tracking_store() -> str:
     with lock:
         handlers.initialize_backend_stores(uri, uri, (folder / "mlruns").as_uri())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    init_security_middleware(app)
+    path = f"/{secrets.token_urlsafe()}"
+    guarded = DispatcherMiddleware(Unauthorized(), {path: app})
+    server = make_server("127.0.0.1", 0, guarded, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for variable in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
         os.environ[variable] = ",".join(filter(None, [os.environ.get(variable), "127.0.0.1"]))
     os.environ[SERVED] = url.drivername
     os.environ.setdefault("MLFLOW_UI", "http://127.0.0.1:5000")  # of `mlflow ui`, once this ends
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}")
+    # Else MLflow prints addresses that are a secret now, and lead nowhere afterwards
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}{path}")
+    mlflow.set_registry_uri(mlflow.get_tracking_uri())  # initializing has set it to the database
     return uri
