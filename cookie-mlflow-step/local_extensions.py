@@ -109,13 +109,13 @@ def notebook(answers: dict) -> str:
     start = [
         *(["import json"] if any("json" in line for line in converted) else []),
         "import sys",
-        *(["import tempfile"] if made else []),
         "from pathlib import Path",
         "",
         "from mlflow import MlflowClient",
         "",
         "sys.path.append(str(Path.cwd().parent))  # src/, where _utils lies",
         f"from _utils.artifacts import {imported}",
+        *(["from _utils.component import scratch_file"] if made else []),
         "",
         f'MlflowClient().set_tag(current_run_id(), "job_type", {literal(answers["job_type"])})',
         *converted,
@@ -139,7 +139,7 @@ def publishing(output: Parameter, answers: dict) -> list[str]:
     """The lines of a notebook that publish an artifact."""
     return [
         "",
-        f"target = Path(tempfile.mkdtemp()) / {output.name}",
+        f"target = scratch_file({output.name})",
         'target.write_text("what this component makes")',
         f'log_artifact(target, type="{answers["step_name"]}")',
     ]

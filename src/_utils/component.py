@@ -14,6 +14,8 @@ from typing import NoReturn
 import mlflow
 
 from _utils.errors import UserError, explain
+from _utils.index import check_name
+from _utils.names import path_in
 from _utils.stores import component_run
 
 _scratch = tempfile.TemporaryDirectory(prefix="component-")
@@ -22,6 +24,17 @@ _scratch = tempfile.TemporaryDirectory(prefix="component-")
 def scratch_folder() -> Path:
     """A folder for files on their way into artifacts; it is gone when the component ends."""
     return Path(_scratch.name)
+
+
+def scratch_file(name: str) -> Path:
+    """Where to write the file, or the folder, that becomes the artifact of this name.
+
+    Raises:
+        UserError: No artifact can have this name.
+    """
+    folder = scratch_folder() / "artifacts"  # apart from what the component has there itself
+    folder.mkdir(exist_ok=True)
+    return path_in(folder, check_name(name))
 
 
 def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> NoReturn:

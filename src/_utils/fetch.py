@@ -9,6 +9,7 @@ import fsspec
 from fsspec.callbacks import TqdmCallback
 
 from _utils.errors import UserError
+from _utils.names import path_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +51,7 @@ def _download(url: str, folder: Path) -> Path:
     # `from None`: the traceback of the cause would repeat the secrets of the URL.
     try:
         system, path = fsspec.core.url_to_fs(url, **_options(url))
-        target = folder / PurePosixPath(path.partition("?")[0]).name
+        target = path_in(folder, PurePosixPath(path.partition("?")[0]).name)
         partial = target.with_name(f"{target.name}.part")
         with TqdmCallback(
             {"desc": target.name, "unit": "B", "unit_scale": True, "disable": None}

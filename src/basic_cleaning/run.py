@@ -11,7 +11,7 @@ import mlflow
 import pandas as pd
 
 from _utils.artifacts import log_artifact, use_artifact
-from _utils.component import launch, scratch_folder
+from _utils.component import launch, scratch_file
 from _utils.example.cleaning import clean
 
 
@@ -26,7 +26,7 @@ def go(args: argparse.Namespace) -> None:
         max_engine_displacement=args.max_engine_displacement,
     )
     mlflow.log_metrics(counts)
-    target = scratch_folder() / args.output_artifact
+    target = scratch_file(args.output_artifact)
     cleaned.to_parquet(target, index=False)
     log_artifact(target, type=args.output_type, description=args.output_description)
 

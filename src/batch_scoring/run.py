@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 import mlflow
 
 from _utils.artifacts import log_artifact, use_artifact
-from _utils.component import launch, scratch_folder
+from _utils.component import launch, scratch_file, scratch_folder
 from _utils.digests import digest_of
 from _utils.errors import UserError
 from _utils.example.chunks import score_file
@@ -28,8 +28,8 @@ def go(args: argparse.Namespace) -> None:
     model = mlflow.sklearn.load_model(str(fetch_model(version)))
     source = fetch_input(args)
     versions = {"model_version": str(version.version), "input_version": digest_of(source)[:12]}
-    scored = scratch_folder() / args.predictions_artifact
-    rejected = scratch_folder() / args.rejected_artifact
+    scored = scratch_file(args.predictions_artifact)
+    rejected = scratch_file(args.rejected_artifact)
     counts, reasons = score_file(
         source,
         model,

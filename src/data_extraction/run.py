@@ -10,15 +10,15 @@ import mlflow
 
 from _utils.appending import append
 from _utils.artifacts import log_artifact, use_artifact
-from _utils.component import launch, scratch_folder
+from _utils.component import launch, scratch_file, scratch_folder
 from _utils.fetch import fetch
 from _utils.tables import to_parquet
 
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, convert, publish."""
+    target = scratch_file(args.artifact_name)
     downloaded = fetch(args.file_url, scratch_folder())
-    target = scratch_folder() / args.artifact_name
     rows = to_parquet(downloaded, target)
     if args.add_to_artifact:
         new = target.rename(scratch_folder() / "new.parquet")

@@ -11,7 +11,7 @@ import mlflow
 import pandas as pd
 
 from _utils.artifacts import log_artifact, use_artifact
-from _utils.component import launch, scratch_folder
+from _utils.component import launch, scratch_file
 from _utils.example.splitting import split
 
 
@@ -30,7 +30,7 @@ def go(args: argparse.Namespace) -> None:
         (train, args.train_artifact, "train on"),
         (test, args.test_artifact, "test on"),
     ]:
-        target = scratch_folder() / name
+        target = scratch_file(name)
         part.to_parquet(target, index=False)
         log_artifact(target, type="split_data", description=f"Rows to {purpose}")
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from _utils.digests import digest_of, digest_of_files
 from _utils.errors import UserError, not_published
+from _utils.names import path_in
 from _utils.stores import table
 
 if TYPE_CHECKING:
@@ -72,13 +73,13 @@ def get(artifact: Artifact, folder: Path) -> tuple[Path, str]:
         system, root = _open(artifact.uri)
         if _is_local(system):
             return Path(root), digest_of(Path(root))
-        target = folder / PurePosixPath(root).name
-        for place in _files(system, root):
-            file = target / place[len(root) :].lstrip("/")
+        target = path_in(folder, PurePosixPath(root).name)
+        for name, place in _files(system, root).items():
+            file = target / name
             file.parent.mkdir(parents=True, exist_ok=True)
             system.get_file(place, str(file))
         return target, digest_of(target)
-    except OSError:  # of this machine
+    except (OSError, UserError):  # the former of this machine
         raise
     except Exception as error:
         raise UserError(f"{artifact.uri}: {_explain(error)}") from error
@@ -89,7 +90,7 @@ def is_present(artifact: Artifact) -> bool:
     if table.is_table(artifact.uri):
         return table.is_present(artifact)
     system, root = _open(artifact.uri)
-    sizes = [system.size(place) for place in _files(system, root)]
+    sizes = [*map(system.size, _files(system, root).values())]
     return bool(sizes) and (bool(artifact.snapshot) or sum(sizes) == artifact.size)
 
 
@@ -107,13 +108,15 @@ def describe(uri: str) -> tuple[str, int]:
     _refuse_secrets(uri)
     try:
         system, root = _open(uri)
-        places = {place[len(root) :].lstrip("/"): place for place in _files(system, root)}
+        places = _files(system, root)
         if not places:
             raise FileNotFoundError
         return (
             digest_of_files(places, lambda place: system.open(place, "rb")),
             sum(map(system.size, places.values())),
         )
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{uri}: {_explain(error)}") from error
 
@@ -130,9 +133,16 @@ def _open(uri: str) -> tuple[AbstractFileSystem, str]:
     return fsspec.core.url_to_fs(uri, use_listings_cache=False)
 
 
-def _files(system: AbstractFileSystem, root: str) -> list[str]:
-    """The files at a place: of a folder all in it, sorted."""
-    return sorted(system.find(root))
+def _files(system: AbstractFileSystem, root: str) -> dict[str, str]:
+    """The files at a place: of a folder all in it, by their names in it; else one, named ''.
+
+    Raises:
+        UserError: A name leads out of the folder.
+    """
+    places = {place[len(root) :].lstrip("/"): place for place in sorted(system.find(root))}
+    for name in filter(None, places):
+        path_in(Path(root), name)
+    return places
 
 
 def _is_local(system: AbstractFileSystem) -> bool:

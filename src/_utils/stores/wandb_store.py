@@ -26,6 +26,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME
 
 from _utils.digests import digest_of
 from _utils.errors import UserError
+from _utils.names import path_in
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -95,7 +96,7 @@ def get(artifact: Artifact, folder: Path) -> tuple[Path, str]:
     wandb = _wandb()
     try:
         found = wandb.Api(timeout=PATIENCE).artifact(_name(artifact.uri))
-        path = Path(found.download(root=str(folder))) / artifact.uri.rpartition("/")[-1]
+        path = path_in(Path(found.download(root=str(folder))), artifact.uri.rpartition("/")[-1])
     except (wandb.errors.Error, ValueError) as error:
         cure = "Check the network and the key (`wandb login`), then run the same command again."
         raise UserError(f"W&B: {artifact.uri} cannot be had: {error}. {cure}") from error
