@@ -8,6 +8,8 @@ import yaml
 from conftest import ROOT, clone, git, store_of, type_in
 from documents import documented
 
+from _utils.errors import UserError
+from _utils.example import new_project
 from _utils.example.new_project import COMPONENTS, without
 
 
@@ -73,18 +75,70 @@ def test_what_cannot_be_a_name_is_told(tmp_path, name):
     assert git("status", "--porcelain", cwd=folder) == ""
 
 
-@pytest.mark.parametrize("change", ["an edit", "a file that is not known", "no git"])
+@pytest.mark.parametrize("change", ["an edit", "an edit that git hides", "a new file", "no git"])
 def test_what_git_could_not_take_back_is_refused(tmp_path, change):
-    folder = clone(tmp_path)
-    if change == "an edit":
-        (folder / "src/eda/eda.ipynb").write_text("{}")
-    elif change == "a file that is not known":
+    folder = clone(tmp_path / "clone")
+    if change == "an edit that git hides":
+        git("update-index", "--skip-worktree", "config.yaml", cwd=folder)
+    if change.startswith("an edit"):
+        (folder / "config.yaml").write_text("mine")
+    elif change == "a new file":
         (folder / "src/eda/notes.txt").write_text("mine")
-    else:
+    else:  # but a repository around it, which has nothing of it
         shutil.rmtree(folder / ".git")
+        (tmp_path / ".gitignore").write_text("clone\n")
+        git("init", "--quiet", cwd=tmp_path)
+    before = {*folder.rglob("*")}
     ran = type_in(folder, "python src/_utils/example/new_project.py churn")
-    assert ran.returncode == 1 and "Commit it first" in ran.stdout
-    assert (folder / "src/eda/eda.ipynb").exists() and (folder / "MLproject").exists()
+    assert ran.returncode == 1 and "Commit it first" in ran.stdout, ran.stdout
+    assert before <= {*folder.rglob("*")}
+    assert "name: mlflow_pipeline" in (folder / "MLproject").read_text()
+
+
+def test_without_git_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"git cannot be started.*install it"):
+        new_project.files_of_git()
+
+
+def test_only_what_the_template_brought_goes(tmp_path):
+    """In a project that lacks some of it, has more, and lies within another repository."""
+    folder, outside = tmp_path / "clone", tmp_path / "outside"
+    clone(folder)
+    shutil.rmtree(folder / ".git")
+    shutil.rmtree(folder / "benchmarks")
+    (folder / "Makefile").unlink()
+    (folder / "resources").rename(outside)
+    (folder / "resources").symlink_to(outside)
+    mine = ["notebooks/eda/mine.ipynb", "search/mine.yaml", "src/eda/mine.py", "src/_utils/mine.py"]
+    ignored = ["src/basic_cleaning/outputs/mine.csv", "src/_utils/example/.venv/mine"]
+    for file in mine + ignored:
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text("mine")
+    git("init", "--quiet", cwd=tmp_path)
+    git("add", "--all", cwd=tmp_path)
+    author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    git(*author, "commit", "--quiet", "--message=all", cwd=tmp_path)
+    (tmp_path / "not of this project").write_text("mine")
+    data = sorted(outside.rglob("*"))
+    ran = type_in(folder, "python src/_utils/example/new_project.py churn")
+    assert ran.returncode == 0, ran.stdout
+    assert f"What git does not have stays in {folder}/src/_utils/example, {folder}" in ran.stdout
+    assert all((folder / file).read_text() == "mine" for file in mine + ignored)
+    assert sorted(outside.rglob("*")) == data
+    assert not (folder / "src/eda/eda.ipynb").exists() and not (folder / "src/data_check").exists()
+    assert "name: churn" in (folder / "MLproject").read_text()
+
+
+def test_it_knows_all_files_of_the_example():
+    """After a file was added: the command in the message brings gone.txt up to date."""
+    folders = [*(f"src/{name}" for name in COMPONENTS), "benchmarks", "notebooks/eda", "search"]
+    folders += ["src/_utils/example", "resources/data", "resources/images/mlflow_ui.png"]
+    folders += ["tests/example", "tests/_utils/example"]
+    folders += [f"tests/src/test_{name}.py" for name in COMPONENTS]
+    command = f"git ls-files {' '.join(folders)}"
+    present = type_in(ROOT, command).stdout.splitlines()
+    assert present == new_project.GONE, f"{command} > src/_utils/example/new_project/gone.txt"
 
 
 def test_keys_go_with_their_comments_and_all_below_them():

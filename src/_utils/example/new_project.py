@@ -7,9 +7,9 @@ Nothing is committed, so `git diff` shows all of it, and git takes it back.
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils lies
@@ -19,18 +19,16 @@ import yaml
 from _utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
+COMMIT_FIRST = "Commit it first (git add --all && git commit), so that git can take this back."
 TEXTS = Path(__file__).with_suffix("")  # files of the new project, in the place of the template's
 COMPONENTS = (
     *("data_extraction", "eda", "basic_cleaning", "data_check", "data_split"),
     *("train_random_forest", "evaluation", "batch_scoring", "monitoring"),
 )
-GONE = (
-    *(f"src/{name}" for name in COMPONENTS),
-    *("src/_utils/example", "resources/data", "resources/images/mlflow_ui.png"),
-    *("notebooks/eda", "search", "benchmarks"),
-    *("tests/example", "tests/_utils/example", "tests/src/test_monitoring.py"),
-)
-# Keys of config.yaml and MLproject; all below them goes too
+# What the template brought of the example: files, for in the same folders there may be your own
+GONE = (TEXTS / "gone.txt").read_text("utf-8").splitlines()
+CONFIGS = ("config.yaml", "MLproject")
+# Keys of both; all below them goes too
 KEYS = {
     *(f"components.{name}" for name in COMPONENTS),
     *(f"main.execute_steps.{name}" for name in COMPONENTS),
@@ -64,22 +62,28 @@ EDITS = (
 def main(name: str) -> None:
     """Edit what is to be edited, remove what is of the example, and say what there is now."""
     check_name(name)
-    check_that_git_can_take_it_back()
+    tracked = files_of_git()
     texts = {path.relative_to(TEXTS).as_posix(): path for path in TEXTS.rglob("*.md")}
     edited = {file: path.read_text("utf-8").replace("<name>", name) for file, path in texts.items()}
-    for file in ("config.yaml", "MLproject"):
-        edited[file] = without((ROOT / file).read_text("utf-8"), KEYS)
+    edited |= {file: without((ROOT / file).read_text("utf-8"), KEYS) for file in CONFIGS}
     for file, pattern, replacement in EDITS:
-        text = edited.get(file) or (ROOT / file).read_text("utf-8")
-        new = replacement.replace("{name}", name)
-        edited[file], found = re.subn(pattern, new, text, flags=re.MULTILINE)
-        if not found:
-            raise UserError(f"{file} has no '{pattern}' any more: mend EDITS in {__file__}.")
-    for path in GONE:
-        remove(ROOT / path)
+        if file in tracked:
+            text = edited.get(file) or (ROOT / file).read_text("utf-8")
+            new = replacement.replace("{name}", name)
+            edited[file] = re.sub(pattern, new, text, flags=re.MULTILINE)
+    edited = {file: text for file, text in edited.items() if file in tracked}
+    gone = tracked & {*GONE}
+    for file in gone | {*edited}:
+        check_that_it_is_here(ROOT / file)
     for file, text in edited.items():
         (ROOT / file).write_text(text, "utf-8")
+    for file in gone:
+        remove(ROOT / file)
     print(f"{name}: the example is gone. git diff shows it all, git checkout . undoes it.")
+    kept = {(ROOT / file).parent for file in tracked - gone}
+    emptied = {(ROOT / file).parent for file in gone} - kept
+    if left := sorted(str(folder) for folder in emptied if folder.exists()):
+        print(f"What git does not have stays in {', '.join(left)}.")
     print("Runs of the example are still in mlflow.db and mlruns: remove both to begin anew.")
     print("Next: cookiecutter cookie-mlflow-step -o src, then mlflow run .")
 
@@ -93,15 +97,41 @@ def check_name(name: str) -> None:
         )
 
 
-def check_that_git_can_take_it_back() -> None:
-    """Raise UserError if there are changes that are not committed."""
-    command = ["git", "status", "--porcelain"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if found.returncode or found.stdout:
-        raise UserError(
-            f"Not everything in {ROOT} is committed: {found.stdout or found.stderr}"
-            "Commit it first (git add --all && git commit), so that git can take this back."
-        )
+def files_of_git() -> set[str]:
+    """The files of this folder that git can give back as they are now.
+
+    Raises:
+        UserError: There are changes that are not committed, or git does not have this folder.
+    """
+    if changed := git("status", "--porcelain", "--", "."):
+        raise UserError(f"Not everything in {ROOT} is committed: {changed}{COMMIT_FIRST}")
+    # Other letters than H: git was told not to look at changes of the file
+    listed = git("ls-files", "-v", "-z").split("\0")
+    tracked = {line[2:] for line in listed if line.startswith("H ")}
+    if lacking := {*CONFIGS} - tracked:
+        raise UserError(f"git does not have {', '.join(sorted(lacking))} of {ROOT}. {COMMIT_FIRST}")
+    return tracked
+
+
+def check_that_it_is_here(path: Path) -> None:
+    """Raise UserError if what is written or removed at a path of this folder would be elsewhere."""
+    if path.is_symlink() or path.parent.resolve() != path.parent:
+        raise UserError(f"{path} is, or lies behind, a symbolic link: put the file itself there.")
+
+
+def git(*arguments: str) -> str:
+    """What git says of this folder.
+
+    Raises:
+        UserError: There is no git, or it knows no repository here.
+    """
+    try:
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except OSError as error:
+        raise UserError(f"git cannot be started ({error}): install it. {COMMIT_FIRST}") from error
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"{ROOT}: {error.stderr}{COMMIT_FIRST}") from error
 
 
 def without(text: str, keys: set[str]) -> str:
@@ -127,11 +157,11 @@ def without(text: str, keys: set[str]) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder and all that is in it."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    """Remove a file, and the folders that are empty then."""
+    path.unlink()
+    with suppress(OSError):  # one that is not empty
+        for folder in path.parents:
+            folder.rmdir()
 
 
 if __name__ == "__main__":
