@@ -38,9 +38,9 @@ os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the components' lines are show
 ROOT = Path(__file__).resolve().parent
 sys.path.append(str(ROOT / "src"))  # where _utils lies
 
-from _utils.pipeline.environment import complete_own
+from _utils.pipeline.environment import check_own
 
-complete_own(ROOT / "conda.yml")  # before anything else is imported, for it may be missing
+check_own(ROOT / "conda.yml")  # before anything else is imported, for it may be missing
 
 import hydra
 import mlflow

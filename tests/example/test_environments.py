@@ -147,23 +147,30 @@ class TestMakingOne:
                 typed.until("Another pipeline is making an environment: waiting for it.")
         assert second.end() == 0, second.text
         assert first.end() == 0, first.text
-        assert len(list(tmp_path.glob("mlflow-*/complete"))) == 2
+        assert len(list(tmp_path.glob("mlflow-*/bin"))) == 2
         clean = "mlflow run . --env-manager local -e clean_envs"
         listed = type_in(project, clean, **fresh).stdout
         assert "Nothing was removed" in listed and listed.count(f"{tmp_path}/mlflow-") == 2
         removed = type_in(project, f"{clean} -P yes=true", **fresh)
         assert removed.returncode == 0, removed.stdout
-        assert not list(tmp_path.glob("mlflow-*"))
+        assert not list(tmp_path.glob("mlflow-*/bin"))
 
     def test_one_whose_creation_was_killed(self, project, tmp_path):
+        """The environment of main.py is made by `mlflow run`, that of the component by main.py."""
         fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
-        # The first is main.py's environment, made by `mlflow run`, the second the component's.
         for moment in ["Installing dependencies", "1/1 data_extraction"]:
             killed = Typed(project, self.COMMAND, **fresh)
             killed.until(moment)
             killed.until("Resolved")  # from here on there is an environment, with little in it
             killed.signal(signal.SIGKILL, "all")
             killed.end()
+            if moment == "Installing dependencies":
+                for folder in [*tmp_path.rglob("site-packages"), *tmp_path.glob("mlflow-*")]:
+                    os.utime(folder, (0, 0))  # else another process may be at work there
+                told = type_in(project, self.COMMAND, **fresh)
+                assert told.returncode == 1 and "lacks " in told.stdout, told.stdout
+                cure = re.search("rm -r .*", told.stdout)[0]
+                assert type_in(project, cure).returncode == 0
         after = Typed(project, self.COMMAND, **fresh)
         assert after.end() == 0, after.text
 

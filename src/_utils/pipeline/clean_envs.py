@@ -3,12 +3,11 @@
 mlflow run . -e clean_envs               lists them, and asks
 mlflow run . -e clean_envs -P yes=true   removes them
 
-An environment is this project's alone if the mark that the pipeline leaves in it names this folder,
-and no other that is still there.
+An environment is this project's alone if it lies where MLflow makes environments, has the name that
+MLflow computes for one of the project's conda.yml files, and no other folder's pipeline uses it.
 """
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -16,26 +15,28 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils lies
 
-from mlflow.environment_variables import MLFLOW_ENV_ROOT
 from mlflow.utils.conda import get_conda_bin_executable
 
-from _utils.pipeline.environment import ROOT, users_of
+from _utils.pipeline.environment import ROOT, env_root, listed_by_conda, users_of
 
 
 def find_environments(conda: str | None) -> list[Path]:
     """The environments that only this project uses, by conda, virtualenv and uv alike."""
-    made = [*Path(MLFLOW_ENV_ROOT.get()).glob("mlflow-*")]
-    if conda:
-        listed = subprocess.run([conda, "env", "list", "--json"], capture_output=True, check=True)
-        made += [Path(prefix) for prefix in json.loads(listed.stdout)["envs"]]
-    return [prefix for prefix in made if users_of(prefix) == {ROOT}]
+    made = [*env_root().glob("mlflow-*"), *(listed_by_conda() if conda else [])]
+    return [
+        prefix
+        for prefix in made
+        if users_of(prefix.name) == {ROOT} and prefix.is_dir() and not prefix.is_symlink()
+    ]
 
 
 def remove(prefix: Path, conda: str | None) -> None:
     """Remove one, through conda if conda made it."""
     if conda and (prefix / "conda-meta").is_dir():
         subprocess.run([conda, "env", "remove", "--yes", "--prefix", str(prefix)], check=True)
-    shutil.rmtree(prefix, ignore_errors=True)
+    if prefix.exists():
+        shutil.rmtree(prefix)
+    (env_root() / f"{prefix.name}.users").unlink(missing_ok=True)
 
 
 def main(yes: bool) -> None:
@@ -56,9 +57,12 @@ def main(yes: bool) -> None:
     for prefix in found:
         if prefix == own:
             print(f"{own} stays, for this runs in it: --env-manager local removes it too.")
-        else:
+            continue
+        try:
             remove(prefix, conda)
             print(f"Removed {prefix.name}")
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"{prefix} could not be removed: {error}")
 
 
 if __name__ == "__main__":

@@ -1,104 +1,147 @@
-"""Environments that MLflow makes: one process at a time makes one, and half-made ones are mended.
+"""Environments that MLflow makes: one process at a time makes one, and unfinished ones are told.
 
 MLflow takes any folder of the right name for a finished environment, also one that another process
-is still filling, or whose creation was killed. Here a finished one has a mark in it.
+is still filling, or whose creation was killed. Beside the environments lies what we know of one:
+`<name>.unfinished` while main.py lets MLflow make it, and `<name>.users`, the repositories that use
+it. An environment itself is never changed.
 
-Only the standard library is imported at the top: main.py mends its own environment with this.
+Only the standard library is imported at the top: main.py looks at its own environment with this.
 """
 
-import importlib.util
+import importlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import distributions
 from pathlib import Path
+from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[3]  # of the repository
-MARK = "complete"  # a file in a finished environment: the repositories that use it, a line each
-PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+PYTHONS = ("bin/python", "Scripts/python.exe", "python.exe")  # the last is conda's on Windows
+MADE_BY_MLFLOW = re.compile(r"mlflow-[0-9a-f]{40}")
+PATIENCE = 30  # seconds in which nothing changes, until nobody is taken to fill an environment
+SETTLED = 2  # seconds, of one that has what is listed
 
 
-def complete_own(conda_file: Path) -> None:
-    """Mend the environment that this process runs in, if MLflow made it and it is half-made.
+def check_own(conda_file: Path) -> None:
+    """Say so and exit if the environment that this process runs in lacks what main.py imports.
 
-    Where it is another that lacks what main.py needs, say so and exit.
+    MLflow made it, if it did, before main.py started: another process may still be filling it.
     """
+    sys.excepthook = _tell_missing_package
     prefix = Path(sys.prefix)
-    if prefix.name.startswith("mlflow-"):
-        complete(prefix, conda_file)
+    if MADE_BY_MLFLOW.fullmatch(prefix.name):
+        _wait_for_others(prefix, conda_file)
         importlib.invalidate_caches()
-    if not importlib.util.find_spec("hydra"):
-        sys.exit(
-            f"{sys.executable} has no package hydra: activate the environment first "
-            "(source .venv/bin/activate), or let MLflow make one (mlflow run . --env-manager uv)."
-        )
+        if told := faults(prefix, conda_file):
+            sys.exit(told)
 
 
-def complete(prefix: Path, conda_file: Path) -> None:
-    """Install what a half-made environment lacks. It costs nothing once that was done.
+def _tell_missing_package(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    name = getattr(error, "name", None) or ""
+    if not isinstance(error, ImportError) or name.startswith("_utils"):
+        sys.__excepthook__(kind, error, trace)
+        return
+    cure = (
+        "activate the environment first (source .venv/bin/activate), or let MLflow make one "
+        "(mlflow run . --env-manager uv)."
+    )
+    if MADE_BY_MLFLOW.fullmatch(Path(sys.prefix).name):
+        cure = _cure(Path(sys.prefix))
+    print(f"{sys.executable}: {error}: {cure}", file=sys.stderr)
+
+
+def _wait_for_others(prefix: Path, conda_file: Path) -> None:
+    """Wait as long as another process seems to install into the environment."""
+    told = False
+    while True:
+        changed = max(folder.stat().st_mtime for folder in [prefix, *_site_packages(prefix)])
+        patience = PATIENCE if faults(prefix, conda_file) else SETTLED
+        if not _uv_installs_into(prefix) and abs(time.time() - changed) > patience:
+            return
+        if not told and patience == PATIENCE:
+            print(f"Another process may be making {prefix}: waiting for it.", file=sys.stderr)
+            told = True
+        time.sleep(0.2)
+
+
+def _uv_installs_into(prefix: Path) -> bool:
+    """Tell whether uv has its lock on an environment, as it has while it downloads too."""
+    if os.name == "nt":
+        return False
+    import fcntl
+
+    with suppress(FileNotFoundError), (prefix / ".lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def faults(prefix: Path, conda_file: Path) -> str:
+    """What is wrong with an environment, and the command that mends it; '' if nothing is.
 
     Args:
-        prefix: The environment's folder, with a Python in it.
-        conda_file: What it is to be made of; its `pip:` list counts.
+        prefix: The environment's folder.
+        conda_file: What it is to be made of; of its `pip:` list it has to have all.
     """
-    if (prefix / MARK).exists():
-        mark(prefix)
-        return
-    checking = f"Checking the new environment {prefix.name}; if another run makes it, waiting."
-    print(checking, file=sys.stderr)
-    # Of these two only uv waits for another process that installs into the same environment.
-    uv = ["uv", "pip", "install", "--quiet", "--python", str(prefix / PYTHON)]
-    pip = [str(prefix / PYTHON), "-m", "pip", "install", "--quiet"]
-    install, again = (uv, "--reinstall") if shutil.which("uv") else (pip, "--force-reinstall")
-    _, _, listed = conda_file.read_text(encoding="utf-8").partition("- pip:")
-    requirements = re.findall(r"^ +- ['\"]?(.*?)['\"]?(?: *#.*)?$", listed, re.MULTILINE)
-    subprocess.run([*install, *requirements], check=True)
-    if not _is_whole(prefix):
-        subprocess.run([*install, again, *requirements], check=True)
-    mark(prefix)
+    lacking = [] if any((prefix / python).exists() for python in PYTHONS) else ["Python"]
+    if not (conda_file.parent / "uv.lock").exists():  # uv takes that in the place of the list
+        found = [path for site in _site_packages(prefix) for path in site.glob("*.*-info")]
+        present = {_canonical(re.split(r"-|\.egg", path.name)[0]) for path in found}
+        lacking += [name for name in _listed(conda_file) if _canonical(name) not in present]
+    return f"{prefix} lacks {', '.join(lacking)}: {_cure(prefix)}" if lacking else ""
 
 
-def mark(prefix: Path) -> None:
-    """Let an environment say that it is finished, and that this repository uses it."""
-    if ROOT not in users_of(prefix):
-        with (prefix / MARK).open("a", encoding="utf-8") as file:
-            file.write(f"{ROOT}\n")
-
-
-def users_of(prefix: Path) -> set[Path]:
-    """The repositories that use an environment, of those that are still there."""
-    with suppress(OSError):
-        lines = (prefix / MARK).read_text(encoding="utf-8").splitlines()
-        return {Path(line) for line in lines if Path(line).is_dir()}
-    return set()
-
-
-def _is_whole(prefix: Path) -> bool:
-    """Tell whether all files are there that the installed packages list as theirs."""
-    folders = [str(folder) for folder in prefix.rglob("site-packages")]
-    return all(
-        package.files and all(Path(file.locate()).exists() for file in package.files)
-        for package in distributions(path=folders)
+def _cure(prefix: Path) -> str:
+    remove = f'rmdir /s /q "{prefix}"' if os.name == "nt" else f"rm -r '{prefix}'"
+    return (
+        "perhaps it was never finished. If nobody is making it just now, remove it, and the same "
+        f"command makes it anew: {remove}"
     )
+
+
+def _site_packages(prefix: Path) -> list[Path]:
+    return [*prefix.glob("lib*/*/site-packages"), *prefix.glob("Lib/site-packages")]
+
+
+def _listed(conda_file: Path) -> list[str]:
+    """The names in the `pip:` list, without URLs, options, and what only some machines need."""
+    _, _, pip = conda_file.read_text(encoding="utf-8").partition("- pip:")
+    requirement = r"^ +- ['\"]?([A-Za-z0-9][\w.-]*)(?=[\s=<>!~\[@'\"]|$)(?!.*;)"
+    return re.findall(requirement, pip, re.MULTILINE)
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @contextmanager
 def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
     """Within this, MLflow may make the environment of a component: others wait, and say so.
 
+    One whose making was killed within this is removed first, and made again.
+
     Args:
         conda_file: What the environment is made of.
         env_manager: As in MLflow: conda, virtualenv, or uv.
+
+    Raises:
+        UserError: There is an environment that lacks something, and is none of those.
     """
     from filelock import FileLock, Timeout
-    from mlflow.environment_variables import MLFLOW_ENV_ROOT
 
-    root = Path(MLFLOW_ENV_ROOT.get())
+    from _utils.errors import UserError
+
+    root = env_root()
     root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / "pipeline.lock")
     try:
@@ -107,28 +150,64 @@ def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
         print("Another pipeline is making an environment: waiting for it.", file=sys.stderr)
         lock.acquire()
     try:
-        prefix = _prefix_of(conda_file, env_manager, root)
-        if prefix and (prefix / PYTHON).exists():
-            complete(prefix, conda_file)
-        elif prefix:
-            shutil.rmtree(prefix, ignore_errors=True)
+        name = name_of(conda_file, env_manager)
+        unfinished = root / f"{name}.unfinished"
+        prefix = find(name, env_manager)
+        if prefix and unfinished.exists() and not prefix.is_symlink():
+            remains = prefix.rename(prefix.with_name(f"{name}.{os.getpid()}.removed"))
+            shutil.rmtree(remains, ignore_errors=True)
+        elif prefix and (told := faults(prefix, conda_file)):
+            raise UserError(told)
+        if not prefix or not prefix.exists():
+            unfinished.touch()
         yield
-        if prefix := prefix or _prefix_of(conda_file, env_manager, root):
-            mark(prefix)
+        unfinished.unlink(missing_ok=True)
+        for used in {name, name_of(ROOT / "conda.yml", env_manager)}:
+            if ROOT not in users_of(used):
+                with (root / f"{used}.users").open("a", encoding="utf-8") as file:
+                    file.write(f"{ROOT}\n")
     finally:
         lock.release()
 
 
-def _prefix_of(conda_file: Path, env_manager: str, root: Path) -> Path | None:
-    """Where MLflow has or will have the environment; None if conda does not have it yet."""
-    from mlflow.utils.conda import _get_conda_env_name, get_conda_bin_executable
+def users_of(name: str) -> set[Path]:
+    """The repositories that use the environment of this name, of those that are still there."""
+    with suppress(OSError):
+        lines = (env_root() / f"{name}.users").read_text(encoding="utf-8").splitlines()
+        return {Path(line) for line in lines if Path(line).is_dir()}
+    return set()
+
+
+def env_root() -> Path:
+    """Where MLflow makes environments by virtualenv and uv."""
+    from mlflow.environment_variables import MLFLOW_ENV_ROOT
+
+    return Path(MLFLOW_ENV_ROOT.get())
+
+
+def name_of(conda_file: Path, env_manager: str) -> str:
+    """The name that MLflow gives the environment; it has no public function for that."""
+    from mlflow.utils.conda import _get_conda_env_name
     from mlflow.utils.environment import _PythonEnv
     from mlflow.utils.virtualenv import _get_virtualenv_name
 
+    if env_manager == "conda":
+        return _get_conda_env_name(str(conda_file))
+    return _get_virtualenv_name(_PythonEnv.from_conda_yaml(str(conda_file)), conda_file.parent)
+
+
+def find(name: str, env_manager: str) -> Path | None:
+    """Where the environment of this name is, if there is one."""
     if env_manager != "conda":
-        python_env = _PythonEnv.from_conda_yaml(str(conda_file))
-        return root / _get_virtualenv_name(python_env, conda_file.parent)
+        prefix = env_root() / name
+        return prefix if prefix.exists() else None
+    return next((prefix for prefix in listed_by_conda() if prefix.name == name), None)
+
+
+def listed_by_conda() -> list[Path]:
+    """All environments of conda."""
+    from mlflow.utils.conda import get_conda_bin_executable
+
     command = [get_conda_bin_executable("conda"), "env", "list", "--json"]
     listed = subprocess.run(command, capture_output=True, check=True).stdout
-    name = _get_conda_env_name(str(conda_file))
-    return next((Path(p) for p in json.loads(listed)["envs"] if Path(p).name == name), None)
+    return [Path(prefix) for prefix in json.loads(listed)["envs"]]

@@ -7,8 +7,6 @@ import sys
 import pytest
 from conftest import ROOT
 
-from _utils.pipeline.environment import MARK
-
 CONDA = """#!/usr/bin/env python3
 import json, pathlib, sys
 envs = pathlib.Path(__file__).parent / "envs"
@@ -29,15 +27,20 @@ def clean(tmp_path):
         "envs/mlflow-shared": [ROOT, tmp_path],
         "envs/mlflow-anothers": [tmp_path],
         "envs/mlflow-unknown": [],
-        "envs/other": [ROOT],
+        "conda/envs/mlflow-own": [],
         "conda/envs/mlflow-conda": [ROOT],
         "conda/envs/base": [],
     }
     for name, users in places.items():
         (tmp_path / name).mkdir(parents=True)
         if users:
-            (tmp_path / name / MARK).write_text("".join(f"{user}\n" for user in users))
+            lines = "".join(f"{user}\n" for user in users)
+            (tmp_path / f"envs/{name.rpartition('/')[2]}.users").write_text(lines)
     (tmp_path / "conda/envs/mlflow-conda/conda-meta").mkdir()
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target/mine").touch()
+    (tmp_path / "envs/mlflow-linked").symlink_to(tmp_path / "target")
+    (tmp_path / "envs/mlflow-linked.users").write_text(f"{ROOT}\n")
     conda.write_text(CONDA)
     conda.chmod(0o755)
 
@@ -61,7 +64,10 @@ MINE = ["mlflow-also-mine", "mlflow-conda", "mlflow-mine"]
 
 def left(folder):
     return sorted(
-        path.name for place in ("envs", "conda/envs") for path in (folder / place).iterdir()
+        path.name
+        for place in ("envs", "conda/envs")
+        for path in (folder / place).iterdir()
+        if path.is_dir()
     )
 
 
@@ -75,8 +81,9 @@ def test_they_are_listed_and_stay_unless_the_answer_is_yes(clean, tmp_path):
 
 def test_they_are_removed_and_nothing_else(clean, tmp_path):
     before = left(tmp_path)
-    clean("--yes=true")
+    removed = clean("--yes=true")
     assert left(tmp_path) == sorted({*before} - {*MINE})
+    assert (tmp_path / "target/mine").exists() and "linked" not in removed
     removed = f"env remove --yes --prefix {tmp_path}/conda/envs/mlflow-conda"
     assert (tmp_path / "conda/removed").read_text() == removed
     assert "has no environments that only" in clean()
