@@ -62,7 +62,8 @@ def test_urls_within_a_text_are_masked(url: str, text: str) -> None:
     assert masked_text(text.format(url, url)) == text.format(MASKED[url], MASKED[url])
 
 
-secrets = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1)
+# Without white space, which ends a URL, and what separates names from values in a query
+secrets = st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters="=&"))
 places = ["s://{}@host/a", "s://me:{}@host/a", "s://host/a?b={}", "s://host?{}", "s://host/a#{}"]
 
 
