@@ -31,6 +31,20 @@ def masked(url: str) -> str:
         return start + MASK
 
 
+def has_password(text: str) -> bool:
+    """Tell whether a URL in it holds a password, or over HTTP a user alone, which is a token."""
+    for url in re.findall(r"[\w+.-]*:?//\S+", text):
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:  # perhaps for a raw '/' in the password
+            return "@" in url
+        is_token = parts.scheme in ("http", "https") and parts.username and parts.password is None
+        if parts.password or is_token:
+            return True
+    return False
+
+
 def masked_text(text: str) -> str:
     """The text with all URLs in it masked."""
 
