@@ -101,7 +101,7 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
         else:
             experiment = mlflow.set_experiment(config.main.experiment_name)
         take_turn(config.main, experiment.name, store_uri, launched_id)
-        if closed := close_dead_runs(is_local=store_uri.startswith("sqlite")):
+        if closed := close_dead_runs():
             console.print(f"Closed {closed} runs whose process is gone.", style="dim")
     if launched:
         mask_tags(launched)
