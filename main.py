@@ -45,10 +45,10 @@ check_own(ROOT / "conda.yml")  # before anything else is imported, for it may be
 import hydra
 import mlflow
 from mlflow.entities import Run
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from _utils.command_line import rejoined
-from _utils.errors import UserError
+from _utils.errors import UserError, explain
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
 from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import check_overrides, hydra_arguments
@@ -56,7 +56,7 @@ from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
-from _utils.pipeline.tracking import pipeline_run
+from _utils.pipeline.tracking import as_record, pipeline_run
 from _utils.sweeps.sweep import close_runs, give_up
 
 
@@ -77,7 +77,7 @@ def go(config: DictConfig) -> float | None:
 def run_pipeline(config: DictConfig, run: Run) -> list[Result]:
     """Plan, and run the components as children of this MLflow run."""
     plan = make_plan(config, ROOT, run.info.experiment_id)
-    mlflow.log_text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
+    mlflow.log_text(as_record(config), "config.yaml")
     results = run_components(plan, run)
     print_summary([component.name for component in plan], results)
     raise_for_failure(results)
@@ -92,7 +92,7 @@ if __name__ == "__main__":
         sys.argv[1:] = hydra_arguments(rejoined(sys.argv[1:]))
         check_overrides(sys.argv[1:], ROOT / "config.yaml")
     except UserError as error:
-        sys.exit(str(error))
+        sys.exit(explain(error))
     watch_for_interrupts()
     try:
         go()

@@ -17,6 +17,7 @@ from _utils.errors import UserError, explain
 from _utils.index import check_name
 from _utils.names import path_in
 from _utils.stores import component_run
+from _utils.variables import resolved_argument, without_secrets
 
 _scratch = tempfile.TemporaryDirectory(prefix="component-")
 
@@ -46,7 +47,7 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
     args = fault = None
     parser.error = refuse_arguments  # type: ignore[method-assign]
     try:
-        args = parser.parse_args()
+        args = parser.parse_args([resolved_argument(word) for word in sys.argv[1:]])
     except UserError as error:
         fault = error
     exit_code = 1
@@ -65,7 +66,7 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
     except BaseException as error:  # sys.exit() too: MLflow would take it for a good end
         print(explain(error), file=sys.stderr)
         with suppress(Exception):  # what is wrong is told already
-            mlflow.log_text(traceback.format_exc(), "traceback.txt")
+            mlflow.log_text(without_secrets(traceback.format_exc()), "traceback.txt")
         with suppress(Exception):
             mlflow.end_run("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
     _scratch.cleanup()

@@ -5,6 +5,8 @@ import traceback
 
 from requests.exceptions import ConnectionError as NoConnection
 
+from _utils.variables import without_secrets
+
 CURES = {
     errno.ENOSPC: "Free some space there",
     errno.EDQUOT: "Free some space there",
@@ -19,9 +21,15 @@ class UserError(Exception):
 
 
 def explain(error: BaseException) -> str:
-    """What to tell the user about an error."""
+    """What to tell the user about an error, without secrets."""
+    return without_secrets(_explain(error))
+
+
+def _explain(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
+    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException  # late, for time
+
     cause: BaseException | None = error
     while cause:
         if isinstance(cause, KeyboardInterrupt):
@@ -33,8 +41,20 @@ def explain(error: BaseException) -> str:
                 f"A server does not answer: {cause}. Start it, or mend its address "
                 "(MLFLOW_TRACKING_URI), then run the same command again."
             )
-        cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, UnsupportedModelRegistryStoreURIException):
+            reason = str(cause).partition(" See ")[0].strip()
+            return f"{reason} Mend MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI."
+        cause = cause.__cause__ or _quoted(cause)
     return "".join(traceback.format_exception(error))
+
+
+def _quoted(error: BaseException) -> BaseException | None:
+    """What an error repeats of the one that was handled when it was raised: MLflow forgets `from`.
+
+    Any other that was being handled is not its cause.
+    """
+    handled = None if error.__suppress_context__ else error.__context__
+    return handled if handled and str(handled) and str(handled) in str(error) else None
 
 
 def not_published(name: str, place: str, error: Exception) -> UserError:

@@ -1,6 +1,5 @@
 """Bring a file of the outside world to this machine."""
 
-import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.request import url2pathname
@@ -9,12 +8,10 @@ import fsspec
 from fsspec.callbacks import TqdmCallback
 
 from _utils.errors import UserError
+from _utils.masking import masked, masked_text
 from _utils.names import path_in
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# User, password and query of a URL may be secrets: they stay out of every message.
-SECRETS = re.compile(r"(?<=://)[^/\s]*@|\?[^\s'\"]*")
 
 
 def fetch(url: str, folder: Path) -> Path:
@@ -45,7 +42,7 @@ def fetch(url: str, folder: Path) -> Path:
 
 
 def _download(url: str, folder: Path) -> Path:
-    shown = SECRETS.sub("", url)
+    shown = masked(url)
     folder.mkdir(parents=True, exist_ok=True)
     partial = None
     # `from None`: the traceback of the cause would repeat the secrets of the URL.
@@ -86,7 +83,7 @@ def _options(url: str) -> dict[str, Any]:
 
 
 def _explain(fault: Exception) -> str:
-    reason = SECRETS.sub("", " ".join(str(fault).split()))
+    reason = masked_text(" ".join(str(fault).split()))
     if isinstance(fault, ImportError):
         return f"a package is missing. {reason}: add it to conda.yml."
     if reason.startswith("Protocol not known"):

@@ -24,6 +24,7 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from _utils.artifacts import current_run_id
 from _utils.component import launch, scratch_folder
 from _utils.errors import UserError
+from _utils.variables import resolved, without_secrets
 
 
 def go(args: argparse.Namespace) -> None:
@@ -38,6 +39,9 @@ def go(args: argparse.Namespace) -> None:
     try:
         client.execute(cwd=str(args.notebook.resolve().parent))
     except CellExecutionError as error:
+        for output in (each for cell in notebook.cells for each in cell.get("outputs", [])):
+            if output.output_type == "error":
+                output.traceback = [*map(without_secrets, output.traceback)]
         raise UserError(f"{args.notebook.name}: {error.ename}: {error.evalue}") from error
     finally:
         page = scratch_folder() / args.notebook.with_suffix(".html").name
@@ -52,6 +56,8 @@ def go(args: argparse.Namespace) -> None:
 def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) -> None:
     """Put a cell with the parameters after the one tagged "parameters", as papermill does.
 
+    One that takes from the environment reaches the kernel through it, so the page does not show it.
+
     Raises:
         UserError: The notebook has no such cell.
     """
@@ -59,8 +65,14 @@ def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) 
     places = [place for place, of_cell in enumerate(tags) if "parameters" in of_cell]
     if not places:
         raise UserError('The notebook has no cell tagged "parameters": tag the one that sets them.')
-    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]})
+    lines = []
+    for name, written in parameters.items():
+        if (value := resolved(written)) == written:
+            lines.append(f"{name} = {value!r}")
+        else:
+            os.environ[f"PARAMETER_{name}"] = value
+            lines.append(f"import os; {name} = os.environ['PARAMETER_{name}']  # {written!r}")
+    cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
     notebook.cells.insert(places[0] + 1, cell)
 
 

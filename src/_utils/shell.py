@@ -3,6 +3,7 @@
 python ../_utils/shell.py use raw_data.parquet:latest    prints the path of the file
 python ../_utils/shell.py log result.txt --type text     publishes a file or folder
 python ../_utils/shell.py tag job_type cleaning          tags the component's run
+python ../_utils/shell.py resolve -- '--a=${oc.env:A}'   prints it with the variable's value
 """
 
 import argparse
@@ -14,7 +15,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 from mlflow import MlflowClient
 
 from _utils.artifacts import current_run_id, log_artifact, use_artifact
-from _utils.errors import UserError
+from _utils.errors import UserError, explain
+from _utils.variables import resolved_argument
 
 
 def main(arguments: list[str]) -> None:
@@ -31,11 +33,14 @@ def main(arguments: list[str]) -> None:
     tag = verbs.add_parser("tag")
     tag.add_argument("key")
     tag.add_argument("value")
+    verbs.add_parser("resolve").add_argument("argument")
     args = parser.parse_args(arguments)
     if args.verb == "use":
         print(use_artifact(args.reference))
     elif args.verb == "log":
         log_artifact(args.path, type=args.type, description=args.description)
+    elif args.verb == "resolve":
+        print(resolved_argument(args.argument))
     else:
         MlflowClient().set_tag(current_run_id(), args.key, args.value)
 
@@ -44,4 +49,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except UserError as error:
-        sys.exit(str(error))
+        sys.exit(explain(error))

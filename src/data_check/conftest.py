@@ -1,7 +1,9 @@
 """Checks of the data as a component: its parameters are pytest's options, its data fixtures."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
 
@@ -11,6 +13,7 @@ from mlflow import MlflowClient
 
 from _utils.artifacts import current_run_id, use_artifact
 from _utils.component import installed_packages
+from _utils.variables import resolved
 
 OPTIONS = {
     "input_artifact": (str, "the cleaned data, as name:version"),
@@ -29,7 +32,12 @@ REPORTS: list[pytest.TestReport] = []
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the component's parameters."""
     for name, (kind, meaning) in OPTIONS.items():
-        parser.addoption(f"--{name}", type=kind, required=True, help=meaning)
+        parser.addoption(f"--{name}", type=as_passed(kind), required=True, help=meaning)
+
+
+def as_passed(kind: type) -> Callable[[str], Any]:
+    """What makes a value of the text of a parameter, which may take from the environment."""
+    return lambda text: kind(resolved(text))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

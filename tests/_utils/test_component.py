@@ -21,7 +21,9 @@ def go(args):
     log_artifact(target, type="text")
     {body}
 
-launch(go, argparse.ArgumentParser())
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type={kind})
+launch(go, parser)
 """
 
 
@@ -30,9 +32,9 @@ def component(scratch_store, tmp_path):
     """Runs a component with this last line; returns the ended process and its run."""
     store = Store(scratch_store)
 
-    def component(body):
+    def component(body, kind="str"):
         script = tmp_path / "run.py"
-        script.write_text(SCRIPT.format(src=str(ROOT / "src"), body=body))
+        script.write_text(SCRIPT.format(src=str(ROOT / "src"), body=body, kind=kind))
         experiment = mlflow.set_experiment("component")
         run = store.client.create_run(experiment.experiment_id)
         variables = {
@@ -40,9 +42,13 @@ def component(scratch_store, tmp_path):
             "MLFLOW_RUN_ID": run.info.run_id,
             "MLFLOW_EXPERIMENT_ID": experiment.experiment_id,
             "PATH": "",
+            "PW": "s3cret",
         }
         ran = subprocess.run(
-            [sys.executable, str(script)], env=variables, capture_output=True, text=True
+            [sys.executable, str(script), "--x=a ${oc.env:PW}"],
+            env=variables,
+            capture_output=True,
+            text=True,
         )
         return ran, store.client.get_run(run.info.run_id), store
 
@@ -65,7 +71,14 @@ def test_a_fault_of_the_user_is_told_without_traceback(component, tmp_path):
     assert "UserError: x is wrong" in store.text(run, "traceback.txt", tmp_path)
 
 
-def test_any_other_fault_is_told_with_it(component):
-    ran, run, _ = component("1 / 0")
+def test_any_other_fault_is_told_with_it(component, tmp_path):
+    ran, run, store = component("assert args.x == 'a s3cret'; raise ValueError(args.x)")
     assert (ran.returncode, run.info.status) == (1, "FAILED")
-    assert "Traceback" in ran.stderr and "ZeroDivisionError" in ran.stderr
+    assert "Traceback" in ran.stderr and "ValueError: a ${oc.env:PW}" in ran.stderr
+    assert "s3cret" not in ran.stderr + store.text(run, "traceback.txt", tmp_path)
+
+
+def test_a_wrong_value_from_the_environment_is_not_told(component):
+    ran, run, _ = component("pass", kind="int")
+    assert (ran.returncode, run.info.status) == (1, "FAILED")
+    assert "argument --x: invalid int value: 'a ${oc.env:PW}'" in ran.stderr

@@ -1,4 +1,5 @@
 import base64
+import os
 
 import nbformat
 import pytest
@@ -29,6 +30,15 @@ def test_parameters_come_after_the_defaults_and_are_data(notebook):
     for cell in notebook.cells[1:3]:
         exec(cell.source, scope)
     assert scope["name"] == value
+
+
+def test_a_secret_reaches_the_kernel_and_not_the_page(notebook, monkeypatch):
+    monkeypatch.setattr(os, "environ", {**os.environ, "PW": "s3cret"})
+    set_parameters(notebook, {"name": "https://me:${oc.env:PW}@host"})
+    scope = {}
+    exec(notebook.cells[2].source, scope)
+    assert scope["name"] == "https://me:s3cret@host"
+    assert "s3cret" not in as_page(notebook)
 
 
 def test_a_notebook_without_parameters_is_refused(notebook):

@@ -4,13 +4,18 @@ import os
 
 import mlflow
 import pytest
+import yaml
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
 
 from _utils.artifacts import log_artifact, set_alias
 from _utils.errors import UserError
 from _utils.pipeline import faults as find
-from _utils.pipeline.plan import as_text, make_plan
+from _utils.pipeline.alarm import retraining
+from _utils.pipeline.plan import make_plan
+from _utils.pipeline.reuse import cache_key
+from _utils.pipeline.tracking import as_record
+from _utils.variables import as_text, as_written
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +212,52 @@ def test_what_has_to_run_says_why(plan):
         "always runs: cache: false",
         "main.reuse is false",
     }
+
+
+def test_what_takes_from_the_environment_is_handed_on_as_written(plan, monkeypatch):
+    monkeypatch.setenv("PW", "s3cret")
+    monkeypatch.setenv("FILES", "resources/data")
+    monkeypatch.setenv("RAW", "raw_data.parquet")
+    url = "data.file_url='https://${oc.env:PW}@host/data.csv'"
+    extraction = plan(url, "main.steps=data_extraction")[0]
+    assert extraction.parameters["file_url"] == "https://${oc.env:PW}@host/data.csv"
+    assert extraction.must_run
+    extraction, eda = plan(
+        "main.steps=[data_extraction,eda]",
+        "data.file_url='${oc.env:FILES}/epa_fuel_economy_2012.csv'",
+        "components.data_extraction.parameters.artifact_name='${oc.env:RAW}'",
+        "components.eda.parameters.input_artifact='${oc.env:RAW}:latest'",
+    )
+    assert [*extraction.outputs.values()] == ["raw_data.parquet"]
+    assert eda.pinned({"raw_data.parquet:latest": "0123456789ab"}).parameters == {
+        "input_artifact": "raw_data.parquet:0123456789ab"
+    }
+    assert "resources/data/epa_fuel_economy_2012.csv" in cache_key(extraction)["files"]
+
+
+@pytest.mark.parametrize("text", ["me:s3cret", "me:s3/cret", "${oc.env:HOME}:s3cret", "s3cret"])
+def test_a_password_that_would_be_recorded_is_refused(plan, text):
+    with pytest.raises(UserError) as raised:
+        plan(f"data.file_url='https://{text}@host/data.csv'")
+    assert "holds a password" in str(raised.value) and "s3" not in str(raised.value)
+
+
+def test_the_record_of_the_config_has_no_secrets(monkeypatch):
+    monkeypatch.setenv("PW", "s3cret")
+    url = "https://me:${oc.env:PW}@host/data.csv"
+    overrides = [
+        f"data.new_file_url='{url}'",
+        f"main.storage_url='{url}'",
+        "data.file_url='https://host/data.csv?token=s3cret'",
+    ]
+    with initialize_config_dir(str(ROOT), version_base="1.3"):
+        config = compose("config", overrides)
+    text = as_record(config)
+    record = yaml.safe_load(text)
+    assert "s3cret" not in text
+    assert record["components"]["batch_scoring"]["parameters"]["input_url"] == url
+    assert record["main"]["storage_url"] == "https://***@host/data.csv"
+    assert record["main"]["retrain"][0] == f"data.file_url={url}"
+    second = retraining(config)
+    assert as_written(second.components.data_extraction)["parameters"]["file_url"] == url
+    assert second.data.file_url == "https://me:s3cret@host/data.csv"

@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from _utils.pipeline.dead_runs import PROCESS, process_tag
 from _utils.pipeline.report import Result, console
-from _utils.pipeline.tracking import env_manager_of
+from _utils.pipeline.tracking import env_manager_of, mask_tags
+from _utils.variables import as_written
 
 ALARM = "alarm"  # metric: above 0 a component raises an alarm
 
@@ -34,7 +35,8 @@ def has_to_retrain(main: DictConfig, results: list[Result]) -> bool:
 
 def retraining(config: DictConfig) -> DictConfig:
     """The config of the second time: all steps, with the values of `main.retrain`."""
-    values = OmegaConf.from_dotlist([*(config.main.retrain or []), "main.steps=all"])
+    overrides = as_written(config.main).get("retrain") or []
+    values = OmegaConf.from_dotlist([*overrides, "main.steps=all"])
     return OmegaConf.merge(config, values)
 
 
@@ -43,4 +45,5 @@ def retraining_run(pipeline: Run) -> Iterator[Run]:
     """The MLflow run of the second time, a child of the pipeline's."""
     tags = {MLFLOW_PROJECT_ENV: env_manager_of(pipeline), PROCESS: process_tag()}
     with mlflow.start_run(run_name="retraining", nested=True, tags=tags) as run:
+        mask_tags(run)
         yield run

@@ -32,8 +32,9 @@ from _utils.pipeline.reuse import (
     one_job_at_a_time,
     record_reuse,
 )
-from _utils.pipeline.tracking import SWEEP, env_manager_of
+from _utils.pipeline.tracking import SWEEP, env_manager_of, mask_tags
 from _utils.stores import component_run
+from _utils.variables import without_secrets
 
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
@@ -136,10 +137,11 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
                 backend_config=dict(component.backend_config),
                 synchronous=False,
             )
+        mask_tags(MlflowClient().get_run(started.run_id))
         exit_code = wait_for(started)
     except (MlflowException, ShellCommandException, subprocess.CalledProcessError) as error:
         fault = error
-        console.print(str(fault), style="red", markup=False, highlight=False)
+        console.print(without_secrets(str(fault)), style="red", markup=False, highlight=False)
     except KeyboardInterrupt:
         log.shown = False  # what processes say when they are ended is of no use
         if started and not isinstance(started, LocalSubmittedRun):

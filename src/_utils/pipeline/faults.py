@@ -17,10 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from _utils.errors import UserError
 from _utils.index import NAME
+from _utils.masking import has_password, masked
 from _utils.pipeline.options import keys_of
 from _utils.registry import find_version
 from _utils.stores import STORES, chosen_store
 from _utils.sweeps.cluster import check_server
+from _utils.variables import own_text
 
 if TYPE_CHECKING:
     from _utils.pipeline.plan import Component
@@ -146,21 +148,27 @@ def in_container(component: Component) -> Iterator[str]:
     template = component.folder.parents[1] / config.get("kube-job-template-path", "")
     if not template.exists():
         yield f"component '{name}': there is no job template '{template}'."
-    for key, value in component.parameters.items():
+    for key, value in component.values.items():
         if key.endswith("_url") and "://" not in value:
             yield (
-                f"components.{name}.parameters.{key}: '{value}' is a file of this machine, which "
-                "Kubernetes cannot see: give its URL, or let the component run here with "
-                f"components.{name}.backend=local."
+                f"components.{name}.parameters.{key}: '{component.parameters[key]}' is a file "
+                "of this machine, which Kubernetes cannot see: give its URL, or let the component "
+                f"run here with components.{name}.backend=local."
             )
 
 
 def in_values(component: Component, root: Path) -> Iterator[str]:
     """Values that cannot work: too long, not an artifact's name, or a file that is not there."""
     place = f"components.{component.name}.parameters"
-    for key, value in component.parameters.items():
-        if len(value) > LONGEST_PARAMETER:
-            yield f"{place}.{key} has {len(value)} characters, MLflow allows {LONGEST_PARAMETER}."
+    for key, value in component.values.items():
+        written = component.parameters[key]
+        if len(written) > LONGEST_PARAMETER:
+            yield f"{place}.{key} has {len(written)} characters, MLflow allows {LONGEST_PARAMETER}."
+        if has_password(own_text(written)):
+            yield (
+                f"{place}.{key}: '{masked(written)}' holds a password, which MLflow would record: "
+                "write ${oc.env:NAME} in its place, and set that variable."
+            )
         if (
             key.endswith("_url")
             and value
@@ -168,18 +176,18 @@ def in_values(component: Component, root: Path) -> Iterator[str]:
             and not (root / Path(value).expanduser()).is_file()
         ):
             yield (
-                f"{place}.{key}: there is no file '{root / value}'. A path is taken from the "
+                f"{place}.{key}: there is no file '{root / written}'. A path is taken from the "
                 "repository's folder; anything else needs its scheme, such as https://."
             )
         other = f"{key.removesuffix('_url')}_artifact"  # of the same input
-        if key.endswith("_url") and bool(value) == bool(component.parameters.get(other, not value)):
+        if key.endswith("_url") and bool(value) == bool(component.values.get(other, not value)):
             yield (
-                f"{place}: {key} is '{value}' and {other} '{component.parameters[other]}': "
+                f"{place}: {key} is '{written}' and {other} '{component.parameters[other]}': "
                 "give one of them, and leave the other empty ('')."
             )
     for key in component.models:
         try:
-            find_version(component.parameters[key])
+            find_version(component.values[key])
         except UserError as error:
             yield f"{place}.{key}: {error}"
     for key, value in component.outputs.items():

@@ -1,7 +1,6 @@
 """The plan: which components run with which parameters, all faults found before the first runs."""
 
 import difflib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from _utils.index import LATEST, find_artifact, parse_reference
 from _utils.pipeline import faults as find
 from _utils.registry import SCHEME, pin_model
 from _utils.stores import choose_store
+from _utils.variables import as_text, as_written, resolved
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,22 @@ class Component:
 
     name: str
     folder: Path
-    parameters: dict[str, str]
+    parameters: dict[str, str]  # ${oc.env:...} as it is written
     must_run: str = ""  # why it runs even if a finished run could serve again
     backend: str = "local"  # MLflow's word for where it runs
     backend_config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The parameters with what they take from the environment; not to be recorded."""
+        return {key: resolved(value) for key, value in self.parameters.items()}
 
     @property
     def inputs(self) -> dict[str, str]:
         """Parameters that name an artifact to use: `..._artifact` with the value `name:version`."""
         return {
             key: value
-            for key, value in self.parameters.items()
+            for key, value in self.values.items()
             if key.endswith("_artifact") and ":" in value
         }
 
@@ -42,7 +47,7 @@ class Component:
         """Parameters that name an artifact to make: `artifact_name`, or `..._artifact` alone."""
         return {
             key: value
-            for key, value in self.parameters.items()
+            for key, value in self.values.items()
             if (key == "artifact_name" or key.endswith("_artifact")) and value and ":" not in value
         }
 
@@ -57,13 +62,13 @@ class Component:
 
     def with_models_pinned(self) -> "Component":
         """The same with `models:/name/<version>` for each `models:/name@alias`, as of now."""
-        pins = {key: pin_model(self.parameters[key]) for key in self.models}
+        pins = {key: pin_model(self.values[key]) for key in self.models}
         return replace(self, parameters=self.parameters | pins)
 
     @property
     def models(self) -> list[str]:
         """Parameters that name a version of MLflow's model registry."""
-        return [key for key, value in self.parameters.items() if value.startswith(SCHEME)]
+        return [key for key, value in self.values.items() if value.startswith(SCHEME)]
 
 
 def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list[Component]:
@@ -94,8 +99,9 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
             given = OmegaConf.to_container(config.components[name], resolve=True) or {}
         except OmegaConfBaseException:
             continue  # told already
-        texts = {key: as_text(value) for key, value in (given.get("parameters") or {}).items()}
-        url = any(key.endswith("_url") and "://" in text for key, text in texts.items())
+        written = as_written(config.components[name].parameters) if "parameters" in given else {}
+        texts = {key: as_text(value) for key, value in written.items()}
+        url = any(key.endswith("_url") and "://" in resolved(text) for key, text in texts.items())
         must_run = {
             "always runs: cache: false": not given.get("cache", True),
             "always runs: it reads a URL": url and "cache" not in given,
@@ -194,10 +200,3 @@ def known_names(
         cure = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}."
         faults.append(f"unknown step '{name}': {cure}")
     return found, faults
-
-
-def as_text(value: Any) -> str:
-    """A config value as the parameter of a component: text as it is, null empty, the rest JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)

@@ -1,11 +1,11 @@
 """What the terminal shows: the summary at the end of a pipeline."""
 
-import re
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 
+from _utils.masking import masked
 from _utils.pipeline.log import Log
 
 KEY_METRICS = 3  # a component's first ones stand in the summary
@@ -66,7 +66,7 @@ def print_that_there_is_nothing() -> None:
 
 def print_ui_hint(store_uri: str) -> None:
     """Say how to look at the runs, without the user and password that the URI may have."""
-    store_uri = re.sub(r"(?<=://)[^/\s]*@", "***@", store_uri)
+    store_uri = masked(store_uri)
     command = f"mlflow ui --backend-store-uri {store_uri}"
     where = store_uri if store_uri.startswith("http") else command
     console.print(f"See the runs: {where}", markup=False, highlight=False)

@@ -34,6 +34,7 @@ from _utils.pipeline.imports import files_of
 from _utils.pipeline.plan import Component
 from _utils.pipeline.tracking import SWEEP
 from _utils.stores import chosen_place
+from _utils.variables import counted
 
 CACHE_KEY = "cache_key"
 CACHE_KEY_FILE = "cache_key.json"
@@ -88,12 +89,13 @@ def cache_key(component: Component) -> dict[str, Any]:
     files += local_files(component, root)
     digests = {Path(os.path.relpath(path, root)).as_posix(): digest_of(path)[:12] for path in files}
     parameters = component.parameters | {"main.artifact_store": chosen_place()}
+    parameters = {name: counted(text) for name, text in parameters.items()}
     return {"entry_point": "main", "files": digests, "parameters": parameters}
 
 
 def local_files(component: Component, root: Path) -> list[Path]:
     """The files of this machine that parameters `..._url` name; a remote one is not known."""
-    named = (value for key, value in component.parameters.items() if key.endswith("_url"))
+    named = (value for key, value in component.values.items() if key.endswith("_url"))
     return [path for value in named if (path := root / Path(value).expanduser()).is_file()]
 
 

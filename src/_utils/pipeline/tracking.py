@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import mlflow
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunInfo
@@ -27,6 +28,7 @@ from _utils.pipeline.processes import launcher
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.tracking_server import serve_tracking_store
 from _utils.pipeline.turn import take_turn
+from _utils.variables import as_written, recorded, without_secrets
 
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
@@ -45,7 +47,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     Raises:
         Interrupted: Ctrl-C or SIGTERM; main.py ends.
     """
-    typed = OmegaConf.to_container(HydraConfig.get().overrides.task)  # ${...} as it is
+    typed = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))  # ${...} as it is
     overrides = [item for item in typed if "=" in item]
     sweep_id = os.environ.get(SWEEP)
     run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
@@ -59,7 +61,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         status = 1
         console.print(f"\n{explain(error)}", style="red", markup=False, highlight=False)
         with suppress(Exception):  # what is wrong is told already
-            mlflow.log_text(traceback.format_exc(), "traceback.txt")
+            mlflow.log_text(without_secrets(traceback.format_exc()), "traceback.txt")
             mlflow.set_tag(ERROR, explain(error)[:MAX_TAG])
         with suppress(Exception):
             mlflow.end_run("FAILED")
@@ -99,18 +101,21 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
         else:
             experiment = mlflow.set_experiment(config.main.experiment_name)
         take_turn(config.main, experiment.name, store_uri, launched_id)
-        if closed := close_dead_runs(is_local=store_uri.startswith("sqlite")):
+        if closed := close_dead_runs():
             console.print(f"Closed {closed} runs whose process is gone.", style="dim")
+    if launched:
+        mask_tags(launched)
     if launched and launched.info.experiment_id == experiment.experiment_id:
         mlflow.start_run(launched_id)
         mlflow.set_tags({MLFLOW_RUN_NAME: experiment.name, PROCESS: process_tag()})
         return mlflow.active_run()
-    tags = dict(launched.data.tags) if launched else {}
+    tags = recorded(launched.data.tags) if launched else {}
     tags.pop(MLFLOW_RUN_NAME, None)
     tags |= {PROCESS: process_tag()} | ({LAUNCHER: launched_id} if launched else {})
     run = mlflow.start_run(run_name=experiment.name, tags=tags)
+    mask_tags(run)
     if launched:
-        mlflow.log_params(launched.data.params)
+        mlflow.log_params(recorded(launched.data.params))
         client.set_tag(launched_id, PROCESS, process_tag(launched_by))
         client.set_tag(launched_id, MLFLOW_RUN_NAME, f"launcher of {experiment.name}")
         note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
@@ -124,13 +129,30 @@ def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
     if not mlflow.active_run():  # the sweep's is in another process, which sees to Ctrl-C
         signal.signal(signal.SIGINT, lambda *_: None)
     sweep = MlflowClient().get_run(sweep_id)
-    return mlflow.start_run(
+    run = mlflow.start_run(
         experiment_id=sweep.info.experiment_id,
-        run_name=HydraConfig.get().job.override_dirname,
+        run_name=recorded(HydraConfig.get().job.override_dirname),
         nested=True,
         parent_run_id=sweep_id,
         tags={MLFLOW_PROJECT_ENV: env_manager_of(sweep), PROCESS: process_tag()},
     )
+    mask_tags(run)
+    return run
+
+
+def as_record(config: DictConfig) -> str:
+    """The config as YAML, without secrets: resolved, but for what components take from outside."""
+    values = as_written(config)
+    main = OmegaConf.to_container(config.main, resolve=True)
+    values["main"] = main | {"retrain": values["main"].get("retrain")}  # values of other sections
+    return yaml.safe_dump(recorded(values), sort_keys=False, allow_unicode=True)
+
+
+def mask_tags(run: Run) -> None:
+    """Mask the URLs in the tags that MLflow gave a run: that of the git remote may have a token."""
+    for name, text in recorded(run.data.tags).items():
+        if text != run.data.tags[name]:
+            MlflowClient().set_tag(run.info.run_id, name, text)
 
 
 def kill_runs() -> None:

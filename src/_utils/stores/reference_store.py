@@ -7,7 +7,6 @@ passwords come from the environment (AWS_..., PGUSER, PGPASSWORD and the like), 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ from uuid import uuid4
 
 from _utils.digests import digest_of, digest_of_files
 from _utils.errors import UserError, not_published
+from _utils.masking import has_password, masked
 from _utils.names import path_in
 from _utils.stores import table
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from _utils.index import Artifact
 
 PACKAGE = "fsspec"  # what the conda.yml of a component has to have
-# A password before the host, or a query, which may hold a key or a signature
-SECRETS = re.compile(r"://[^/@]*:[^/@]*@|\?")
 
 
 def faults() -> list[str]:
@@ -170,9 +168,9 @@ def _can_be_written(folder: Path) -> bool:
 
 
 def _refuse_secrets(uri: str) -> None:
-    if SECRETS.search(uri):
+    if has_password(uri) or "?" in uri:
         raise UserError(
-            f"'{SECRETS.split(uri)[0]}...' holds a password or a query, which would be on record: "
+            f"'{masked(uri)}' holds a password or a query, which would be on record: "
             "leave it out and set the environment variables that its storage knows."
         )
 

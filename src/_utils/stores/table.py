@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _utils.errors import UserError
+from _utils.masking import masked
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Table
@@ -74,9 +75,8 @@ def _connect(uri: str) -> Iterator[tuple[Connection, Table]]:
 
     url = make_url(uri)
     if url.password or "password" in url.query:
-        shown = url.set(query={}).render_as_string()
         raise UserError(
-            f"'{shown}' holds a password, which would be on record: leave it out and set the "
+            f"'{masked(uri)}' holds a password, which would be on record: leave it out and set the "
             "variable that the database's driver knows, such as PGPASSWORD."
         )
     database, _, name = (url.database or "").rpartition("/")

@@ -26,6 +26,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME
 
 from _utils.digests import digest_of
 from _utils.errors import UserError
+from _utils.masking import masked, masked_text
 from _utils.names import path_in
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _open_run(run_id: str) -> Iterator[Run]:
     client = MlflowClient()
     known = client.get_run(run_id)
     experiment = client.get_experiment(known.info.experiment_id)
-    server = os.environ.get("MLFLOW_UI", mlflow.get_tracking_uri())
+    server = masked(os.environ.get("MLFLOW_UI", mlflow.get_tracking_uri()))
     page = f"{server}/#/experiments/{experiment.experiment_id}/runs/{run_id}"
     with wandb.init(
         id=run_id,
@@ -169,7 +170,8 @@ def _copy_to(run: Run, run_id: str) -> None:
     """Let W&B have the parameters, the metrics and the inputs that MLflow has."""
     client = MlflowClient()
     known = client.get_run(run_id)
-    run.config.update(known.data.params, allow_val_change=True)
+    params = {name: masked_text(value) for name, value in known.data.params.items()}
+    run.config.update(params, allow_val_change=True)
     rows: dict[int, dict[str, float]] = defaultdict(dict)
     for name in known.data.metrics:
         for metric in client.get_metric_history(run_id, name):

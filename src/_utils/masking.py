@@ -1,0 +1,91 @@
+"""The secrets of a URL stay out of everything that is shown, logged or recorded."""
+
+import re
+from urllib.parse import urlsplit
+
+MASK = "***"
+LOCAL = re.compile(r"\b(file:///|sqlite(\+\w+)?:///|[A-Za-z]:/)$")  # such URLs hold only a path
+CLOSING = "'\"`)]}>.,:;!"  # what follows a URL in a sentence
+
+
+def masked(url: str) -> str:
+    """The URL without its secrets: user, password, the values of its query, and its fragment.
+
+    A URL that can be read in two ways, such as one whose password holds a raw `/`, `?`, `#` or `@`,
+    hides what is secret in either.
+    """
+    scheme, slashes, rest = url.partition("//")
+    if not slashes:  # misspelt: https:/user:password@host
+        scheme, slashes, rest = url.partition(":/")
+    if not slashes:
+        scheme, rest = "", url
+    if slashes != "//" and ":" not in rest.rpartition("@")[0]:
+        return url  # a path, or models:/name@alias
+    start = scheme + slashes
+    if LOCAL.search(start + rest[:1]):
+        path, mark, query = rest.partition("?")
+        return start + path + mark + _masked_values(query)
+    try:
+        return start + _masked_rest(rest)
+    except ValueError:  # urllib cannot read it
+        return start + MASK
+
+
+def has_password(text: str) -> bool:
+    """Tell whether a URL in it holds a password, or over HTTP a user alone, which is a token."""
+    for url in re.findall(r"[\w+.-]*:?//\S+", text):
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:  # perhaps for a raw '/' in the password
+            return "@" in url
+        is_token = parts.scheme in ("http", "https") and parts.username and parts.password is None
+        if parts.password or is_token:
+            return True
+    return False
+
+
+def masked_text(text: str) -> str:
+    """The text with all URLs in it masked."""
+
+    def mask(found: re.Match[str]) -> str:
+        word = found[0].rstrip(CLOSING)
+        is_url = "//" in word or ":/" in word
+        return masked(word) + found[0][len(word) :] if is_url else found[0]
+
+    return re.sub(r"\S+", mask, text)
+
+
+def _masked_rest(rest: str) -> str:
+    """What follows the scheme, masked; raises ValueError if it cannot be read."""
+    parts = urlsplit(f"//{rest}")
+    if "@" in parts.path + parts.query + parts.fragment:
+        # It ends a password that holds a '/', '?' or '#' - or it is part of the path or the query.
+        if "@" in parts.query + parts.fragment and _has_host(parts.netloc):
+            return MASK
+        return f"{MASK}@{_masked_rest(rest.rpartition('@')[2])}"
+    user, _, host = parts.netloc.rpartition("@")
+    if not _has_host(host):
+        raise ValueError
+    place, *settings = f"{host}{parts.path}".split(";")  # of JDBC: host;user=me;password=secret
+    return (
+        (f"{MASK}@" if user else "")
+        + ";".join([place, *map(_masked_values, settings)])
+        + (f"?{_masked_values(parts.query)}" if parts.query else "")
+        + (f"#{MASK}" if parts.fragment else "")
+    )
+
+
+def _has_host(netloc: str) -> bool:
+    """Tell whether it can be a host, or several, each with or without a port."""
+    try:
+        hosts = netloc.partition(";")[0].split(",")
+        return all(urlsplit(f"//{host}").port is not False for host in hosts)
+    except ValueError:
+        return False
+
+
+def _masked_values(query: str) -> str:
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    # A name without a value may be the secret: a token that ends in '='.
+    return "&".join(f"{name}={MASK}" if value.strip("=") else MASK for name, _, value in pairs)
