@@ -1,9 +1,11 @@
 """The secrets of a URL stay out of everything that is shown, logged or recorded."""
 
+import os
 import re
 from urllib.parse import urlsplit
 
 MASK = "***"
+SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
 LOCAL = re.compile(r"\b(file:///|sqlite(\+\w+)?:///|[A-Za-z]:/)$")  # such URLs hold only a path
 CLOSING = "'\"`)]}>.,:;!"  # what follows a URL in a sentence
 
@@ -14,6 +16,7 @@ def masked(url: str) -> str:
     A URL that can be read in two ways, such as one whose password holds a raw `/`, `?`, `#` or `@`,
     hides what is secret in either.
     """
+    url = without_server_path(url)
     scheme, slashes, rest = url.partition("//")
     if not slashes:  # misspelt: https:/user:password@host
         scheme, slashes, rest = url.partition(":/")
@@ -53,7 +56,15 @@ def masked_text(text: str) -> str:
         is_url = "//" in word or ":/" in word
         return masked(word) + found[0][len(word) :] if is_url else found[0]
 
-    return re.sub(r"\S+", mask, text)
+    return re.sub(r"\S+", mask, without_server_path(text))
+
+
+def without_server_path(text: str) -> str:
+    """The text without the path that opens the pipeline's own tracking server."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    is_own = SERVED in os.environ and uri.startswith("http://127.0.0.1:")
+    path = uri.split("/", 3)[3:] if is_own else []
+    return text.replace(path[0], MASK) if any(path) else text
 
 
 def _masked_rest(rest: str) -> str:

@@ -80,3 +80,12 @@ def test_no_character_of_a_secret_lets_it_through(secret: str, url: str) -> None
 def test_every_text_can_be_masked(text: str) -> None:
     masked(text)
     masked_text(text)
+
+
+def test_the_path_of_the_own_tracking_server_is_masked(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:4321/a-secret-path")
+    text = "Max retries exceeded with url: /a-secret-path/api/2.0/mlflow"
+    assert masked_text(text) == text  # a server of the user's own
+    monkeypatch.setenv("SERVED_STORE", "sqlite")
+    assert masked_text(text) == "Max retries exceeded with url: /***/api/2.0/mlflow"
+    assert masked("http://127.0.0.1:4321/a-secret-path/#/x") == "http://127.0.0.1:4321/***/#***"

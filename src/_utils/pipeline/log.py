@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from _utils.masking import without_server_path
+
 LAST_LINES = 15
 
 
@@ -49,7 +51,7 @@ class Log:
         with self._file.open("wb", buffering=0) as file:
             while block := _read(source):
                 if self.shown:
-                    os.write(terminal, block)
+                    os.write(terminal, _masked(block))
                 file.write(block)
         os.close(source)
         os.close(terminal)
@@ -59,6 +61,8 @@ class Log:
         if self._copier:
             # Not longer, for what a component left running in the background may never end.
             self._copier.join(timeout=2)
+        if (printed := self._file.read_bytes()) != (shown := _masked(printed)):
+            self._file.write_bytes(shown)
         text = self._file.read_text(encoding="utf-8", errors="replace")
         lines = [re.sub(r".*\r(?=.)", "", line) for line in re.split(r"\r?\n", text)]
         self.last_lines = [line for line in lines if line.strip()][-LAST_LINES:]
@@ -66,6 +70,11 @@ class Log:
         client.log_artifact(run_id, str(self._file))
         self.place = f"{client.get_run(run_id).info.artifact_uri}/log.txt"
         shutil.rmtree(self._file.parent, ignore_errors=True)
+
+
+def _masked(block: bytes) -> bytes:
+    """What is printed, whatever its encoding, without the path of the tracking server."""
+    return without_server_path(block.decode("latin-1")).encode("latin-1")
 
 
 def _pipe() -> tuple[int, int]:

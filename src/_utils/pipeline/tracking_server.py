@@ -15,7 +15,8 @@ from filelock import FileLock
 from mlflow.store.db.db_types import DATABASE_ENGINES
 from sqlalchemy.engine import make_url
 
-SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
+from _utils.masking import SERVED
+
 # How a server of the user's own is protected; ours answers on this machine only
 OF_OTHER_SERVERS = (
     "MLFLOW_SERVER_ALLOWED_HOSTS",

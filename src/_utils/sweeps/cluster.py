@@ -10,7 +10,7 @@ import mlflow
 from omegaconf import DictConfig, OmegaConf
 
 from _utils.errors import UserError
-from _utils.pipeline.tracking_server import SERVED
+from _utils.masking import SERVED
 
 HERE = ("basic", "joblib", "submitit_local")  # launchers that use this machine only
 PASSED_ON = (  # variables, without any that may hold a secret: Ray shows them
