@@ -78,7 +78,7 @@ def _uv_installs_into(prefix: Path) -> bool:
         return False
     import fcntl
 
-    with suppress(FileNotFoundError), (prefix / ".lock").open() as lock:
+    with suppress(OSError), (prefix / ".lock").open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
@@ -154,6 +154,8 @@ def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
         unfinished = root / f"{name}.unfinished"
         prefix = find(name, env_manager)
         if prefix and unfinished.exists() and not prefix.is_symlink():
+            while _uv_installs_into(prefix):  # it was started by the one that was killed
+                time.sleep(0.2)
             remains = prefix.rename(prefix.with_name(f"{name}.{os.getpid()}.removed"))
             shutil.rmtree(remains, ignore_errors=True)
         elif prefix and (told := faults(prefix, conda_file)):
