@@ -137,15 +137,29 @@ def test_latest_is_what_this_pipeline_made_before_what_others_published(
     assert own.pinned(made).inputs == {"input_artifact": "raw_data.parquet:0123456789ab"}
 
 
-def test_what_is_made_in_between_is_not_pinned_to_what_was_there_before(plan, tmp_path):
-    experiment_id = mlflow.create_experiment("between")
+def test_what_is_made_later_is_not_taken_from_an_earlier_pipeline(plan, tmp_path):
+    experiment_id = mlflow.create_experiment("later")
     (tmp_path / "raw_data.parquet").write_text("there before")
     with mlflow.start_run(experiment_id=experiment_id):
         before = log_artifact(tmp_path / "raw_data.parquet", type="raw_data").reference
     order = "main.execute_steps=[eda,data_extraction,basic_cleaning]"
-    eda, _, cleaning = plan(order, experiment_id=experiment_id)
+    told = (
+        r"'eda' uses raw_data.parquet:latest, which 'data_extraction' makes later: "
+        r"move 'data_extraction' up in main.execute_steps, or give "
+        r"components.eda.parameters.input_artifact a version"
+    )
+    with pytest.raises(UserError, match=told):
+        plan(order, experiment_id=experiment_id)
+    with pytest.raises(UserError, match=told):  # one outside execute_steps comes last
+        plan("main.execute_steps=[eda]", "main.steps='eda,download'", experiment_id=experiment_id)
+    # A version says what is meant
+    given = f"components.eda.parameters.input_artifact={before}"
+    eda, *_ = plan("main.execute_steps=[eda,data_extraction]", given, experiment_id=experiment_id)
     assert eda.inputs == {"input_artifact": before}
-    assert cleaning.inputs == {"input_artifact": "raw_data.parquet:latest"}
+    # What a component makes itself is older when it uses it
+    added = "components.data_extraction.parameters.add_to_artifact=raw_data.parquet:latest"
+    (own,) = plan("main.steps=download", added, experiment_id=experiment_id)
+    assert own.inputs == {"add_to_artifact": before}
 
 
 def test_an_alias_is_pinned_to_the_version_that_has_it(plan, scratch_store, tmp_path):

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities import Run
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from _utils.errors import UserError
-from _utils.index import LATEST, find_artifact, parse_reference
+from _utils.index import LATEST, find_artifact, outputs_of, parse_reference
 from _utils.pipeline import faults as find
 from _utils.registry import SCHEME, pin_model
 from _utils.stores import choose_store
@@ -45,6 +46,16 @@ class Component:
             for key, value in self.parameters.items()
             if (key == "artifact_name" or key.endswith("_artifact")) and value and ":" not in value
         }
+
+    @property
+    def makes(self) -> list[str]:
+        """The outputs as the components after this one name them: `name:latest`."""
+        return as_latest(self.outputs.values())
+
+    def unpublished(self, run: Run) -> list[str]:
+        """Outputs that this run of the component did not publish."""
+        published = {artifact.name for artifact in outputs_of(run)}
+        return [name for name in self.outputs.values() if name not in published]
 
     def pinned(self, versions: dict[str, str]) -> "Component":
         """The same with `name:<version>` for each reference whose version is given."""
@@ -131,13 +142,22 @@ def pin_inputs_from_outside(
     """Pin the inputs that no component makes before they are used.
 
     Returns:
-        The components, and a fault for each input that was never published.
+        The components, and a fault for each input that was never published, or that a later
+        component makes: what there is of it now is of another time than the other inputs.
     """
     pinned, faults, published = [], [], {}
     made_earlier: set[str] = set()
-    for component in components:
+    for number, component in enumerate(components, start=1):
         for key, reference in component.inputs.items():
             if reference in made_earlier | published.keys():
+                continue
+            makers = [each for each in components[number:] if reference in each.makes]
+            if makers:
+                faults.append(
+                    f"'{component.name}' uses {reference}, which '{makers[0].name}' makes later: "
+                    f"move '{makers[0].name}' up in main.execute_steps, or give "
+                    f"components.{component.name}.parameters.{key} a version."
+                )
                 continue
             try:
                 name, version = parse_reference(reference)
@@ -146,7 +166,7 @@ def pin_inputs_from_outside(
                 faults.append(f"components.{component.name}.parameters.{key}: {error}")
         outside = {key: published[key] for key in published.keys() - made_earlier}
         pinned.append(component.pinned(outside))
-        made_earlier.update(as_latest(component.outputs.values()))
+        made_earlier.update(component.makes)
     return pinned, faults
 
 

@@ -61,9 +61,9 @@ def decide(component: Component, key: dict[str, Any], experiment_id: str) -> Dec
     What has to run in any case does so once in a sweep.
     """
     sweep_id = os.environ.get(SWEEP)
-    if component.must_run and sweep_id and (run := find_run(key, f"tags.sweep = '{sweep_id}'")):
+    if component.must_run and sweep_id and (run := find_run(component, key, sweep_id)):
         return Decision(run, [])
-    run = find_run(key)
+    run = find_run(component, key)
     if component.must_run:
         return Decision(run, [component.must_run])
     return Decision(run, [] if run else explain(component, key, experiment_id))
@@ -102,15 +102,17 @@ def digest_of_key(key: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def find_run(key: dict[str, Any], where: str = "attributes.status = 'FINISHED'") -> Run | None:
+def find_run(component: Component, key: dict[str, Any], sweep_id: str = "") -> Run | None:
     """The newest finished run with this cache key whose artifacts are all still there."""
+    of_sweep = f" and tags.sweep = '{sweep_id}'" if sweep_id else ""
     runs = MlflowClient().search_runs(
         all_experiments(),
-        f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED' and {where}",
+        f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED'{of_sweep}",
         order_by=["attributes.end_time DESC"],
         max_results=10,
     )
-    return next((run for run in runs if all(map(is_present, outputs_of(run)))), None)
+    whole = (run for run in runs if all(map(is_present, outputs_of(run))))
+    return next((run for run in whole if not component.unpublished(run)), None)
 
 
 def explain(component: Component, key: dict[str, Any], experiment_id: str) -> list[str]:
