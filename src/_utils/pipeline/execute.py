@@ -206,8 +206,8 @@ def raise_for_failure(results: list[Result]) -> None:
         how = f"with exit code {128 - failed.exit_code} (signal {-failed.exit_code})"
     elif failed.exit_code == 0 and failed.missing:
         how = (
-            f"to publish {', '.join(failed.missing)}, which its parameters name: call log_artifact, "
-            "or take the parameter away"
+            f"to publish {', '.join(failed.missing)}, which its parameters name: "
+            "call log_artifact, or take the parameter away"
         )
     lines = [
         f"Component '{failed.name}' failed {how}. Its last lines:",

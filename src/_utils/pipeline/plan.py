@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Run
+from mlflow.projects.utils import load_project
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -105,7 +106,8 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
             given = OmegaConf.to_container(config.components[name], resolve=True) or {}
         except OmegaConfBaseException:
             continue  # told already
-        texts = {key: as_text(value) for key, value in (given.get("parameters") or {}).items()}
+        texts = defaults(root / "src" / name)
+        texts |= {str(key): as_text(each) for key, each in (given.get("parameters") or {}).items()}
         url = any(key.endswith("_url") and "://" in text for key, text in texts.items())
         must_run = {
             "always runs: cache: false": not given.get("cache", True),
@@ -123,6 +125,15 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     if faults := faults + missing:
         raise UserError("\n".join(dict.fromkeys(faults)))
     return components
+
+
+def defaults(folder: Path) -> dict[str, str]:
+    """Parameters that have a value in the component's MLproject, which may be inputs as well."""
+    try:
+        declared = load_project(str(folder)).get_entry_point("main").parameters
+    except find.UNREADABLE:
+        return {}  # told by in_project()
+    return {key: str(each.default) for key, each in declared.items() if each.default is not None}
 
 
 def backend_of(given: dict[str, Any], main: DictConfig) -> tuple[str, dict[str, Any]]:
