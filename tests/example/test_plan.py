@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from _utils.artifacts import log_artifact, set_alias
 from _utils.errors import UserError
 from _utils.pipeline import faults as find
+from _utils.pipeline import plan as planning
 from _utils.pipeline.plan import as_text, make_plan
 
 
@@ -201,6 +202,16 @@ def test_a_component_may_have_a_backend_of_its_own(plan, monkeypatch):
     assert (eda.backend, eda.backend_config) == ("kubernetes", {"a": 1, "b": 2})
 
 
+def test_what_cannot_be_known_of_a_source_has_to_run(plan, monkeypatch):
+    told = (["src/eda/eda.ipynb"], ["src/eda/eda.ipynb has code that cannot be parsed"])
+    monkeypatch.setattr(planning, "sources_of", lambda folder: told)
+    _, eda = plan("main.steps='download,eda'")
+    assert eda.must_run == "always runs: src/eda/eda.ipynb has code that cannot be parsed"
+    # The user may know better
+    _, eda = plan("main.steps='download,eda'", "+components.eda.cache=true")
+    assert eda.must_run == ""
+
+
 def test_what_has_to_run_says_why(plan):
     def reasons(*overrides):
         return {component.name: component.must_run for component in plan(*overrides)}
@@ -208,8 +219,11 @@ def test_what_has_to_run_says_why(plan):
     assert reasons()["data_extraction"] == "always runs: cache: false"
     assert reasons()["eda"] == ""
     assert reasons()["batch_scoring"] == ""  # a file of this machine is part of the cache key
+    assert os.environ["ARTIFACTS_PINNED"] == "true"  # what components are told
     remote = reasons("data.new_file_url=https://example.org/cars.csv")
     assert remote["batch_scoring"] == "always runs: it reads a URL"
+    other = "components.evaluation.parameters.scores_by=s3://bucket/cars.csv"
+    assert reasons(other)["evaluation"] == "always runs: it reads a URL"
     immutable = [
         "data.new_file_url=https://example.org/2021.csv",
         "+components.batch_scoring.cache=true",

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from _utils.errors import UserError
-from _utils.index import LATEST, find_artifact, outputs_of, parse_reference
+from _utils.index import LATEST, PINNED, find_artifact, outputs_of, parse_reference
 from _utils.pipeline import faults as find
+from _utils.pipeline.imports import named_by, sources_of
 from _utils.registry import SCHEME, pin_model
 from _utils.stores import choose_store
 
@@ -82,8 +84,8 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     """Decide what runs, in the order of `main.execute_steps`.
 
     Inputs that the pipeline does not make itself are pinned here, so that they stay the same
-    throughout, whatever other pipelines publish in the meantime; and the store is chosen that its
-    own artifacts go to.
+    throughout, whatever other pipelines publish in the meantime; components are told that they are
+    pinned; and the store is chosen that its own artifacts go to.
 
     Args:
         config: The whole config.
@@ -97,6 +99,7 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     configured = list(config.components)
     names, faults = select_steps(config.main, configured)
     faults += choose_store(config.main)
+    os.environ[PINNED] = "true"
     rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
     faults += [*unknown, *find.unknown_keys(config), *find.unresolvable(config)]
     faults += find.bad_choices(config.main)
@@ -106,18 +109,19 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
             given = OmegaConf.to_container(config.components[name], resolve=True) or {}
         except OmegaConfBaseException:
             continue  # told already
-        texts = defaults(root / "src" / name)
+        folder = root / "src" / name
+        texts = defaults(folder)
         texts |= {str(key): as_text(each) for key, each in (given.get("parameters") or {}).items()}
-        url = any(key.endswith("_url") and "://" in text for key, text in texts.items())
+        unknown = [*named_by(texts, folder)[1], *sources_of(folder)[1]]
         must_run = {
             "always runs: cache: false": not given.get("cache", True),
-            "always runs: it reads a URL": url and "cache" not in given,
+            f"always runs: {', '.join(unknown[:1])}": unknown and "cache" not in given,
             "main.reuse is false": not config.main.reuse,
             "named in main.rerun": name in rerun,
         }
         reason = next((reason for reason, holds in must_run.items() if holds), "")
         backend, backend_config = backend_of(given, config.main)
-        component = Component(name, root / "src" / name, texts, reason, backend, backend_config)
+        component = Component(name, folder, texts, reason, backend, backend_config)
         components.append(component)
         faults += find.in_backend(component)
         faults += [*find.in_project(components[-1]), *find.in_values(components[-1], root)]

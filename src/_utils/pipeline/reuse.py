@@ -30,7 +30,7 @@ from mlflow.utils.mlflow_tags import (
 from _utils.artifacts import is_present
 from _utils.digests import digest_of
 from _utils.index import all_experiments, outputs_of
-from _utils.pipeline.imports import files_of
+from _utils.pipeline.imports import named_by, sources_of
 from _utils.pipeline.plan import Component
 from _utils.pipeline.tracking import SWEEP
 from _utils.stores import chosen_place
@@ -80,21 +80,15 @@ def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
 
 def cache_key(component: Component) -> dict[str, Any]:
     """All that the component's result depends on: the content of files, and its parameters."""
-    root = component.folder.parent.parent
+    root = component.folder.parents[1]
     project = load_project(str(component.folder))
-    files = [*files_of(component.folder)]
+    files = [*sources_of(component.folder)[0], *named_by(component.parameters, component.folder)[0]]
     if project.env_config_path:  # usually one of them already
-        files.append(Path(project.env_config_path))
-    files += local_files(component, root)
-    digests = {Path(os.path.relpath(path, root)).as_posix(): digest_of(path)[:12] for path in files}
+        files.append(Path(os.path.normpath(project.env_config_path)))
+    names = {path: path.relative_to(root) if path.is_relative_to(root) else path for path in files}
+    digests = {name.as_posix(): digest_of(path)[:12] for path, name in names.items()}
     parameters = component.parameters | {"main.artifact_store": chosen_place()}
     return {"entry_point": "main", "files": digests, "parameters": parameters}
-
-
-def local_files(component: Component, root: Path) -> list[Path]:
-    """The files of this machine that parameters `..._url` name; a remote one is not known."""
-    named = (value for key, value in component.parameters.items() if key.endswith("_url"))
-    return [path for value in named if (path := root / Path(value).expanduser()).is_file()]
 
 
 def digest_of_key(key: dict[str, Any]) -> str:
