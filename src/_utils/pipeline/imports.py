@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
@@ -49,7 +50,7 @@ MACHINERY = {
 HARMLESS = (
     r"(?:MLFLOW|WANDB|PYTHON|OMP|CUDA|XDG)_?\w*|ARTIFACT_STORE|STORAGE_URL|HOME|PATH|TE?MP\w*"
 )
-# Lines of Python, the way `ast.unparse` writes them, that do what is known only when they run
+# Lines of Python, the way `ast.unparse` writes them, that do or read what is known when they run
 UNKNOWN = [
     re.compile(r"\b(?:import_module|__import__|run_module)\b(?!\('\w[\w.]*'[,)])"),
     re.compile(r"\brun_path\b(?!\('[^']+'[,)])"),
@@ -60,9 +61,10 @@ UNKNOWN = [
         r"| \|= |\[[^\]]+\] = )"
     ),
     # Files of other folders by a computed name: '../' + name, Path(__file__).parents[1] / name
-    re.compile(r"^(?!.*\bsys\.path\b).*['\"]\.\.[./]*['\"{]"),
+    re.compile(r"^(?!.*\bsys\.path\b).*['\"]\.\.(?:[/\\]+\.\.)*[/\\]*['\"{]"),
     re.compile(r"\.parent(?:\.parent|s\[\d+\])\)* / (?!f?['\"])"),
     re.compile(r"\.parents?\b.*\b(?:r?glob|iterdir|walk|listdir|scandir)\("),
+    re.compile(r"['\"](?!file:)[a-z][a-z0-9+.-]*://"),
 ]
 ONLY_IMPORTS = re.compile(r"\s*(?:from|import) (?!.* as )")
 
@@ -153,7 +155,7 @@ def named_by(parameters: dict[str, str], folder: Path) -> tuple[list[Path], list
             unknown.append("it reads a URL")
         elif text.startswith(SCHEME) and "@" in text and text != parameters[key]:
             unknown.append(f"its parameter {key} names more than a model")
-        path = Path(text).expanduser() if text.startswith("~") else Path(text)
+        path = Path(text).expanduser() if text.startswith("~/") else Path(text)
         bases = dict.fromkeys([root / path, folder / path])  # an absolute path stays as it is
         for used in [used for base in bases for used in _matches(base)]:
             if root.is_relative_to(used):
@@ -196,9 +198,10 @@ def _is_left(name: str) -> bool:
 def _modules(name: str, place: Path, src: Path) -> list[Path]:
     """The files of a dotted name in a file of this folder, with those of the packages around it."""
     level = len(name) - len(name.lstrip("."))
-    # Python looks into the folder of the script, too
-    bases = [[place, *place.parents][level - 1]] if level else [src, place]
     parts, found = name.lstrip(".").removeprefix("src.").split("."), []
+    bases = [place, *place.parents][level - 1 : level] if level else [src, place, src.parent]
+    if parts[0] == "main":  # a key of the config
+        bases.remove(src.parent)
     for base in bases:
         if not level and parts[0] not in _names_in(base):
             continue
@@ -263,7 +266,10 @@ def _mentions(path: Path) -> Mentions:
     is_data = len(content) > LARGEST_TEXT and not content.startswith(b"#!")
     if is_data or path.suffix in NAMES_NOTHING:
         return Mentions([], [], [])
-    return _of_text(content.decode(errors="ignore"))
+    found = _of_text(content.decode(errors="ignore"))
+    if tree := _parse(content):  # a script without .py
+        found = Mentions(*(a + b for a, b in zip(found, _of_tree(tree), strict=True)))
+    return found
 
 
 def _of_text(text: str) -> Mentions:
@@ -303,8 +309,10 @@ def _of_cells(sources: Sequence[str | bytes]) -> Mentions:
 def _parse(source: str | bytes) -> ast.AST | None:
     flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     try:
-        return compile(source, "source", "exec", flags, dont_inherit=True)
-    except (SyntaxError, ValueError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return compile(source, "source", "exec", flags, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
@@ -345,7 +353,10 @@ def _of_tree(tree: ast.AST) -> Mentions:
                 names_in_text = _of_text(text)
                 modules += names_in_text.modules
                 paths += [*names_in_text.paths, *([text] if re.search(r"[./\\]", text) else [])]
-    code = ast.unparse(tree)
+    try:
+        code = ast.unparse(tree)
+    except RecursionError:
+        return Mentions(modules, paths, ["code that is nested too deeply"])
     lines = [line.strip() for line in code.splitlines() if not ONLY_IMPORTS.match(line)]
     unknown = [line for line in lines if any(pattern.search(line) for pattern in UNKNOWN)]
     paths = [text for text in paths if _may_be_path(text)]
