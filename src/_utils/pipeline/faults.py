@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import yaml
 from mlflow.exceptions import MlflowException
-from mlflow.projects._project_spec import EntryPoint, Parameter
 from mlflow.projects.utils import load_project
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,6 +25,8 @@ from _utils.stores import STORES, chosen_store
 from _utils.sweeps.cluster import check_server
 
 if TYPE_CHECKING:
+    from mlflow.projects._project_spec import EntryPoint, Parameter
+
     from _utils.pipeline.plan import Component
 
 MAIN_KEYS = {

@@ -258,14 +258,15 @@ def _matches(pattern: Path) -> list[Path]:
 @cache
 def _mentions(path: Path) -> Mentions:
     """What one file names itself."""
+    with path.open("rb") as file:
+        is_code = path.suffix in {*PYTHON, ".ipynb"} or file.read(2) == b"#!"
+    if not is_code and (path.suffix in NAMES_NOTHING or path.stat().st_size > LARGEST_TEXT):
+        return Mentions([], [], [])
     content = path.read_bytes()
     if path.suffix in PYTHON:
         return _of_cells([content])
     if path.suffix == ".ipynb":
         return _of_notebook(content)
-    is_data = len(content) > LARGEST_TEXT and not content.startswith(b"#!")
-    if is_data or path.suffix in NAMES_NOTHING:
-        return Mentions([], [], [])
     found = _of_text(content.decode(errors="ignore"))
     if tree := _parse(content):  # a script without .py
         found = Mentions(*(a + b for a, b in zip(found, _of_tree(tree), strict=True)))
