@@ -41,10 +41,10 @@ DOTTED = re.compile(r"[A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60}){1,9}")
 AS_ARGUMENT = re.compile(r"(?:-m[\s'\",]+|(?:import_module|__import__|run_module)\(')(\w[\w.]*)")
 BUILDS_PATH = {"Path", "PurePath", "join", "joinpath", "with_name"}
 
-# Modules of `_utils` that components work in: what they read elsewhere is no part of a result
+# The template's own of `_utils`: what these name and read elsewhere is no part of a result
 MACHINERY = {
     *("artifacts", "component", "errors", "fetch", "index", "notebook", "registry", "serving"),
-    *("shell", "stores"),
+    *("shell", "stores", "pipeline", "backends", "sweeps"),
 }
 # Variables that tell where things are or how fast they are done, and not what is done
 HARMLESS = (
@@ -120,11 +120,13 @@ def sources_of(folder: Path) -> tuple[list[Path], list[str]]:
         if path.is_relative_to(src) and path.parent != src:
             packages[src / path.relative_to(src).parts[0]] = None
         names = _mentions(path)
-        if not _is_machinery(path, src):
-            shown = path.relative_to(root) if path.is_relative_to(root) else path
-            unknown += [f"{shown.as_posix()} has {code}" for code in names.unknown]
         waiting += [used for name in names.modules for used in _modules(name, path.parent, src)]
-        waiting += [used for text in names.paths for used in _named(text, path.parent, folder)]
+        if _is_machinery(path, src):
+            continue
+        if path.is_relative_to(src):  # what is elsewhere names much, such as all tests
+            waiting += [used for text in names.paths for used in _named(text, path.parent, folder)]
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        unknown += [f"{shown.as_posix()} has {code}" for code in names.unknown]
     beside = [file for package in packages for file in files_below(package)]
     data = (file for file in beside if file.suffix not in PYTHON)
     return sorted({*found, *data}), [*dict.fromkeys(unknown)]
@@ -166,7 +168,7 @@ def named_by(parameters: dict[str, str], folder: Path) -> tuple[list[Path], list
 
 
 def _texts_in(value: str) -> Iterator[str]:
-    """A value, the texts in it if it is JSON, and its parts if it has commas."""
+    """A value, the texts in it if it is JSON, and parts that it may be a list of."""
     pending = [value]
     with suppress(ValueError):
         pending.append(json.loads(value))
@@ -175,7 +177,8 @@ def _texts_in(value: str) -> Iterator[str]:
         if isinstance(each, dict | list):
             pending += each.values() if isinstance(each, dict) else each
         elif isinstance(each, str):
-            parts = [each, *re.split(r"\s*[,;]\s*", each)]
+            parts = [each, *re.split(r"\s*[,;=|]\s*", each)]
+            parts += [word for word in each.split() if re.search(r"[./\\]", word)]
             yield from (part for part in dict.fromkeys(parts) if _may_be_path(part))
 
 
