@@ -17,8 +17,10 @@ from mlflow.entities import Dataset, DatasetInput
 from _utils.digests import digest_of
 from _utils.errors import UserError
 from _utils.index import (
+    DIGEST,
     LATEST,
     NAME,
+    PINNED,
     Artifact,
     alias_tag,
     check_name,
@@ -118,9 +120,15 @@ def use_artifact(reference: str, type: str | None = None) -> Path:
         The path of the file or folder on this machine; it is not to be changed.
 
     Raises:
-        UserError: No such artifact, or its bytes are not those that were published.
+        UserError: No such artifact, or its bytes are not those that were published; or `main.py`
+            runs the component, and does not know that it uses this.
     """
     name, version = parse_reference(reference)
+    if os.environ.get(PINNED) and not DIGEST.fullmatch(version):
+        raise UserError(
+            f"'{reference}' has no version from main.py, which could not know whether this has to "
+            "run again: name it in a parameter ..._artifact, in MLproject and in config.yaml."
+        )
     client, run_id = MlflowClient(), current_run_id()
     experiment_id = client.get_run(run_id).info.experiment_id
     artifact = find_artifact(name, version, experiment_id)

@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from _utils.errors import UserError
 
 LATEST = "latest"
+PINNED = "ARTIFACTS_PINNED"  # variable: main.py has given each input of a component its version
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 DIGEST = re.compile(r"[0-9a-f]{12}")
 NEWEST = "attributes.end_time DESC"

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from _utils.artifacts import log_artifact, set_alias
 from _utils.errors import UserError
 from _utils.pipeline import faults as find
+from _utils.pipeline import plan as planning
 from _utils.pipeline.alarm import retraining
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.reuse import cache_key
@@ -142,15 +143,29 @@ def test_latest_is_what_this_pipeline_made_before_what_others_published(
     assert own.pinned(made).inputs == {"input_artifact": "raw_data.parquet:0123456789ab"}
 
 
-def test_what_is_made_in_between_is_not_pinned_to_what_was_there_before(plan, tmp_path):
-    experiment_id = mlflow.create_experiment("between")
+def test_what_is_made_later_is_not_taken_from_an_earlier_pipeline(plan, tmp_path):
+    experiment_id = mlflow.create_experiment("later")
     (tmp_path / "raw_data.parquet").write_text("there before")
     with mlflow.start_run(experiment_id=experiment_id):
         before = log_artifact(tmp_path / "raw_data.parquet", type="raw_data").reference
     order = "main.execute_steps=[eda,data_extraction,basic_cleaning]"
-    eda, _, cleaning = plan(order, experiment_id=experiment_id)
+    told = (
+        r"'eda' uses raw_data.parquet:latest, which 'data_extraction' makes later: "
+        r"move 'data_extraction' up in main.execute_steps, or give "
+        r"components.eda.parameters.input_artifact a version"
+    )
+    with pytest.raises(UserError, match=told):
+        plan(order, experiment_id=experiment_id)
+    with pytest.raises(UserError, match=told):  # one outside execute_steps comes last
+        plan("main.execute_steps=[eda]", "main.steps='eda,download'", experiment_id=experiment_id)
+    # A version says what is meant
+    given = f"components.eda.parameters.input_artifact={before}"
+    eda, *_ = plan("main.execute_steps=[eda,data_extraction]", given, experiment_id=experiment_id)
     assert eda.inputs == {"input_artifact": before}
-    assert cleaning.inputs == {"input_artifact": "raw_data.parquet:latest"}
+    # What a component makes itself is older when it uses it
+    added = "components.data_extraction.parameters.add_to_artifact=raw_data.parquet:latest"
+    (own,) = plan("main.steps=download", added, experiment_id=experiment_id)
+    assert own.inputs == {"add_to_artifact": before}
 
 
 def test_an_alias_is_pinned_to_the_version_that_has_it(plan, scratch_store, tmp_path):
@@ -192,6 +207,16 @@ def test_a_component_may_have_a_backend_of_its_own(plan, monkeypatch):
     assert (eda.backend, eda.backend_config) == ("kubernetes", {"a": 1, "b": 2})
 
 
+def test_what_cannot_be_known_of_a_source_has_to_run(plan, monkeypatch):
+    told = (["src/eda/eda.ipynb"], ["src/eda/eda.ipynb has code that cannot be parsed"])
+    monkeypatch.setattr(planning, "sources_of", lambda folder: told)
+    _, eda = plan("main.steps='download,eda'")
+    assert eda.must_run == "always runs: src/eda/eda.ipynb has code that cannot be parsed"
+    # The user may know better
+    _, eda = plan("main.steps='download,eda'", "+components.eda.cache=true")
+    assert eda.must_run == ""
+
+
 def test_what_has_to_run_says_why(plan):
     def reasons(*overrides):
         return {component.name: component.must_run for component in plan(*overrides)}
@@ -199,8 +224,11 @@ def test_what_has_to_run_says_why(plan):
     assert reasons()["data_extraction"] == "always runs: cache: false"
     assert reasons()["eda"] == ""
     assert reasons()["batch_scoring"] == ""  # a file of this machine is part of the cache key
+    assert os.environ["ARTIFACTS_PINNED"] == "true"  # what components are told
     remote = reasons("data.new_file_url=https://example.org/cars.csv")
     assert remote["batch_scoring"] == "always runs: it reads a URL"
+    other = "components.evaluation.parameters.scores_by=s3://bucket/cars.csv"
+    assert reasons(other)["evaluation"] == "always runs: it reads a URL"
     immutable = [
         "data.new_file_url=https://example.org/2021.csv",
         "+components.batch_scoring.cache=true",

@@ -30,7 +30,14 @@ TEMPLATE = "kube-job-template-path"
 PROJECTS = "/mlflow/projects"  # where the image has src
 # Variables that a component needs, none of them a secret: those belong into the template
 PASSED_ON = (
-    *("ARTIFACT_STORE", "STORAGE_URL", "WANDB_PROJECT", "WANDB_RUN_GROUP", "WANDB_BASE_URL"),
+    *(
+        "ARTIFACTS_PINNED",
+        "ARTIFACT_STORE",
+        "STORAGE_URL",
+        "WANDB_PROJECT",
+        "WANDB_RUN_GROUP",
+        "WANDB_BASE_URL",
+    ),
     *("MLFLOW_LOGGING_LEVEL", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "PYTHONUNBUFFERED"),
     *("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "MLFLOW_DISABLE_TELEMETRY"),
     *("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"),

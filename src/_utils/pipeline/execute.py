@@ -67,21 +67,14 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
     """Refuse to go on if a later component would use an older artifact than it should.
 
     Raises:
-        UserError: The component has published what none of its parameters names, or has not
-            published what one of them names.
+        UserError: The component has published what none of its parameters names.
     """
     used = {parse_reference(each)[0] for other in later for each in other.inputs.values()}
-    named, published = {*component.outputs.values()}, {*result.outputs}
-    older = "so what uses it would get an older one"
-    for name in used & (published - named):
+    for name in used & (result.outputs.keys() - {*component.outputs.values()}):
         raise UserError(
-            f"'{component.name}' published '{name}', which none of its parameters names, {older}: "
-            f"give it a parameter output_artifact={name}, in its MLproject and in config.yaml."
-        )
-    for name in used & (named - published):
-        raise UserError(
-            f"'{component.name}' has a parameter for '{name}' and did not publish it, {older}: "
-            "call log_artifact, or take the parameter away."
+            f"'{component.name}' published '{name}', which none of its parameters names, so what "
+            "uses it would get an older one: give it a parameter "
+            f"output_artifact={name}, in its MLproject and in config.yaml."
         )
 
 
@@ -155,7 +148,10 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     runs = _runs_since(start, pipeline)
     if not runs:
         raise UserError(f"Component '{component.name}' could not be started: {fault}") from fault
-    run = _end_run(runs[0].info.run_id, "FINISHED" if exit_code == 0 else "FAILED", component, log)
+    run_id = runs[0].info.run_id
+    missing = component.unpublished(MlflowClient().get_run(run_id))
+    ended_well = exit_code == 0 and not missing
+    run = _end_run(run_id, "FINISHED" if ended_well else "FAILED", component, log)
     return Result(
         component.name,
         run.info.status,
@@ -164,6 +160,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         run.data.metrics,
         {artifact.name: artifact.version for artifact in outputs_of(run)},
         exit_code=exit_code,
+        missing=missing,
         log=log,
     )
 
@@ -209,6 +206,11 @@ def raise_for_failure(results: list[Result]) -> None:
         how = "before it started"
     elif failed.exit_code < 0:
         how = f"with exit code {128 - failed.exit_code} (signal {-failed.exit_code})"
+    elif failed.exit_code == 0 and failed.missing:
+        how = (
+            f"to publish {', '.join(failed.missing)}, which its parameters name: "
+            "call log_artifact, or take the parameter away"
+        )
     lines = [
         f"Component '{failed.name}' failed {how}. Its last lines:",
         *(f"  | {line}" for line in failed.log.last_lines),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import re
 import shutil
+import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,8 @@ from _utils.sweeps.cluster import check_server
 from _utils.variables import own_text
 
 if TYPE_CHECKING:
+    from mlflow.projects._project_spec import EntryPoint, Parameter
+
     from _utils.pipeline.plan import Component
 
 MAIN_KEYS = {
@@ -41,6 +45,9 @@ CHOICES = {
 }
 # The backends there are, and the commands that they need
 NEEDED = {"local": (), "slurm": ("srun",), "kubernetes": ("docker",), "databricks": ()}
+# What reading an MLproject raises that is not as MLflow expects it
+UNREADABLE = (MlflowException, yaml.YAMLError, AttributeError, TypeError, ValueError, OSError)
+NUMBERS = {"float": float, "int": int}  # types of parameters whose values are numbers
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit
 
 
@@ -86,10 +93,15 @@ def in_project(component: Component) -> Iterator[str]:
         return
     try:
         project = load_project(str(folder))
-        declared = project.get_entry_point("main").parameters
-    except (MlflowException, yaml.YAMLError, AttributeError) as error:
-        yield f"src/{name}/MLproject cannot be read: {' '.join(str(error).split())}"
+        entry_point = project.get_entry_point("main")
+    except UNREADABLE as error:
+        yield (
+            f"src/{name}/MLproject cannot be read: {' '.join(str(error).split())}. It needs an "
+            "entry point main with parameters and a command, as other components have it."
+        )
         return
+    declared = entry_point.parameters
+    yield from in_command(name, entry_point)
     package = STORES[chosen_store()].PACKAGE
     if package and project.env_config_path:
         listed = Path(project.env_config_path).read_text(encoding="utf-8")
@@ -105,12 +117,55 @@ def in_project(component: Component) -> Iterator[str]:
             f"src/{name}/MLproject: declare it there or take it out."
         )
     for key, parameter in declared.items():
+        if key in given and (problem := wrong_type(parameter, given[key], folder)):
+            yield f"components.{name}.parameters.{key}: {problem}"
         empty = not given.get(key) and key.endswith(("_artifact", "_url", "artifact_name"))
         if parameter.default is None and (key not in given or empty):
             yield (
                 f"parameter '{key}' of src/{name}/MLproject has no value: set "
                 f"components.{name}.parameters.{key} in config.yaml."
             )
+
+
+def in_command(name: str, entry_point: EntryPoint) -> Iterator[str]:
+    """Parameters that the command of an MLproject lacks, and braces that are no parameters."""
+    file, command = f"src/{name}/MLproject", entry_point.command
+    declared = [str(key) for key in entry_point.parameters]
+    if not isinstance(command, str) or not command.strip():
+        yield f"{file}: the entry point main has no command: add one, such as python run.py."
+        return
+    braces = "Braces of the shell are written twice: {{ and }}."
+    try:
+        parts = string.Formatter().parse(command)
+        named = dict.fromkeys(field for _, field, _, _ in parts if field is not None)
+        if not named.keys() - declared:
+            command.format(**dict.fromkeys(declared, "value"))
+    except (ValueError, LookupError, AttributeError) as error:
+        yield f"{file}: the command cannot be read: {error}. {braces}"
+        return
+    for field in (field for field in named if field not in declared):
+        near = difflib.get_close_matches(field, declared, n=1)
+        cure = f"did you mean {{{near[0]}}}?" if near else f"declare a parameter. {braces}"
+        yield f"{file}: the command has {{{field}}}, which is no parameter of it: {cure}"
+    for key in (key for key in declared if key not in named):
+        yield (
+            f"{file}: the parameter '{key}' does nothing, since the command does not name it: add "
+            f"--{key}={{{key}}} to the command, or take the parameter out, in config.yaml too."
+        )
+
+
+def wrong_type(parameter: Parameter, value: str, folder: Path) -> str:
+    """What is wrong with a value that is not of the declared type; empty if nothing is."""
+    try:
+        if value and parameter.type in NUMBERS:
+            NUMBERS[parameter.type](value)
+        elif parameter.type == "uri" or (parameter.type == "path" and "://" not in value):
+            parameter.compute_value(value, str(folder), 0)
+    except ValueError:
+        return f"'{value}' is not of the type that MLproject declares, {parameter.type}."
+    except MlflowException as error:
+        return str(error)
+    return ""
 
 
 def in_backend(component: Component) -> Iterator[str]:

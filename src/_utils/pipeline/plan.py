@@ -1,17 +1,21 @@
 """The plan: which components run with which parameters, all faults found before the first runs."""
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities import Run
+from mlflow.projects.utils import load_project
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from _utils.errors import UserError
-from _utils.index import LATEST, find_artifact, parse_reference
+from _utils.index import LATEST, PINNED, find_artifact, outputs_of, parse_reference
 from _utils.pipeline import faults as find
+from _utils.pipeline.imports import named_by, sources_of
 from _utils.registry import SCHEME, pin_model
 from _utils.stores import choose_store
 from _utils.variables import as_text, as_written, resolved
@@ -51,6 +55,16 @@ class Component:
             if (key == "artifact_name" or key.endswith("_artifact")) and value and ":" not in value
         }
 
+    @property
+    def makes(self) -> list[str]:
+        """The outputs as the components after this one name them: `name:latest`."""
+        return as_latest(self.outputs.values())
+
+    def unpublished(self, run: Run) -> list[str]:
+        """Outputs that this run of the component did not publish."""
+        published = {artifact.name for artifact in outputs_of(run)}
+        return [name for name in self.outputs.values() if name not in published]
+
     def pinned(self, versions: dict[str, str]) -> "Component":
         """The same with `name:<version>` for each reference whose version is given."""
         pins = {
@@ -75,8 +89,8 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     """Decide what runs, in the order of `main.execute_steps`.
 
     Inputs that the pipeline does not make itself are pinned here, so that they stay the same
-    throughout, whatever other pipelines publish in the meantime; and the store is chosen that its
-    own artifacts go to.
+    throughout, whatever other pipelines publish in the meantime; components are told that they are
+    pinned; and the store is chosen that its own artifacts go to.
 
     Args:
         config: The whole config.
@@ -90,6 +104,7 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     configured = list(config.components)
     names, faults = select_steps(config.main, configured)
     faults += choose_store(config.main)
+    os.environ[PINNED] = "true"
     rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
     faults += [*unknown, *find.unknown_keys(config), *find.unresolvable(config)]
     faults += find.bad_choices(config.main)
@@ -99,18 +114,22 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
             given = OmegaConf.to_container(config.components[name], resolve=True) or {}
         except OmegaConfBaseException:
             continue  # told already
-        written = as_written(config.components[name].parameters) if "parameters" in given else {}
-        texts = {key: as_text(value) for key, value in written.items()}
-        url = any(key.endswith("_url") and "://" in resolved(text) for key, text in texts.items())
+        folder = root / "src" / name
+        texts = defaults(folder)
+        if given.get("parameters"):
+            written = as_written(config.components[name].parameters)
+            texts |= {str(key): as_text(value) for key, value in written.items()}
+        values = {key: resolved(text) for key, text in texts.items()}
+        unknown = [*named_by(values, folder)[1], *sources_of(folder)[1]]
         must_run = {
             "always runs: cache: false": not given.get("cache", True),
-            "always runs: it reads a URL": url and "cache" not in given,
+            f"always runs: {', '.join(unknown[:1])}": unknown and "cache" not in given,
             "main.reuse is false": not config.main.reuse,
             "named in main.rerun": name in rerun,
         }
         reason = next((reason for reason, holds in must_run.items() if holds), "")
         backend, backend_config = backend_of(given, config.main)
-        component = Component(name, root / "src" / name, texts, reason, backend, backend_config)
+        component = Component(name, folder, texts, reason, backend, backend_config)
         components.append(component)
         faults += find.in_backend(component)
         faults += [*find.in_project(components[-1]), *find.in_values(components[-1], root)]
@@ -118,6 +137,15 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     if faults := faults + missing:
         raise UserError("\n".join(dict.fromkeys(faults)))
     return components
+
+
+def defaults(folder: Path) -> dict[str, str]:
+    """Parameters that have a value in the component's MLproject, which may be inputs as well."""
+    try:
+        declared = load_project(str(folder)).get_entry_point("main").parameters
+    except find.UNREADABLE:
+        return {}  # told by in_project()
+    return {key: str(each.default) for key, each in declared.items() if each.default is not None}
 
 
 def backend_of(given: dict[str, Any], main: DictConfig) -> tuple[str, dict[str, Any]]:
@@ -137,13 +165,22 @@ def pin_inputs_from_outside(
     """Pin the inputs that no component makes before they are used.
 
     Returns:
-        The components, and a fault for each input that was never published.
+        The components, and a fault for each input that was never published, or that a later
+        component makes: what there is of it now is of another time than the other inputs.
     """
     pinned, faults, published = [], [], {}
     made_earlier: set[str] = set()
-    for component in components:
+    for number, component in enumerate(components, start=1):
         for key, reference in component.inputs.items():
             if reference in made_earlier | published.keys():
+                continue
+            makers = [each for each in components[number:] if reference in each.makes]
+            if makers:
+                faults.append(
+                    f"'{component.name}' uses {reference}, which '{makers[0].name}' makes later: "
+                    f"move '{makers[0].name}' up in main.execute_steps, or give "
+                    f"components.{component.name}.parameters.{key} a version."
+                )
                 continue
             try:
                 name, version = parse_reference(reference)
@@ -152,7 +189,7 @@ def pin_inputs_from_outside(
                 faults.append(f"components.{component.name}.parameters.{key}: {error}")
         outside = {key: published[key] for key in published.keys() - made_earlier}
         pinned.append(component.pinned(outside))
-        made_earlier.update(as_latest(component.outputs.values()))
+        made_earlier.update(component.makes)
     return pinned, faults
 
 

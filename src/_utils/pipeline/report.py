@@ -1,6 +1,6 @@
 """What the terminal shows: the summary at the end of a pipeline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +25,7 @@ class Result:
     outputs: dict[str, str]  # artifacts it made: name -> version
     reused_from: str = ""  # id of the finished run that serves again
     exit_code: int | None = None  # None if there was no process
+    missing: list[str] = field(default_factory=list)  # artifacts it names but did not publish
     log: Log | None = None
 
 

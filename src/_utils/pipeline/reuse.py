@@ -30,7 +30,7 @@ from mlflow.utils.mlflow_tags import (
 from _utils.artifacts import is_present
 from _utils.digests import digest_of
 from _utils.index import all_experiments, outputs_of
-from _utils.pipeline.imports import files_of
+from _utils.pipeline.imports import named_by, sources_of
 from _utils.pipeline.plan import Component
 from _utils.pipeline.tracking import SWEEP
 from _utils.stores import chosen_place
@@ -62,9 +62,9 @@ def decide(component: Component, key: dict[str, Any], experiment_id: str) -> Dec
     What has to run in any case does so once in a sweep.
     """
     sweep_id = os.environ.get(SWEEP)
-    if component.must_run and sweep_id and (run := find_run(key, f"tags.sweep = '{sweep_id}'")):
+    if component.must_run and sweep_id and (run := find_run(component, key, sweep_id)):
         return Decision(run, [])
-    run = find_run(key)
+    run = find_run(component, key)
     if component.must_run:
         return Decision(run, [component.must_run])
     return Decision(run, [] if run else explain(component, key, experiment_id))
@@ -81,22 +81,16 @@ def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
 
 def cache_key(component: Component) -> dict[str, Any]:
     """All that the component's result depends on: the content of files, and its parameters."""
-    root = component.folder.parent.parent
+    root = component.folder.parents[1]
     project = load_project(str(component.folder))
-    files = [*files_of(component.folder)]
+    files = [*sources_of(component.folder)[0], *named_by(component.values, component.folder)[0]]
     if project.env_config_path:  # usually one of them already
-        files.append(Path(project.env_config_path))
-    files += local_files(component, root)
-    digests = {Path(os.path.relpath(path, root)).as_posix(): digest_of(path)[:12] for path in files}
+        files.append(Path(os.path.normpath(project.env_config_path)))
+    names = {path: path.relative_to(root) if path.is_relative_to(root) else path for path in files}
+    digests = {name.as_posix(): digest_of(path)[:12] for path, name in names.items()}
     parameters = component.parameters | {"main.artifact_store": chosen_place()}
     parameters = {name: counted(text) for name, text in parameters.items()}
     return {"entry_point": "main", "files": digests, "parameters": parameters}
-
-
-def local_files(component: Component, root: Path) -> list[Path]:
-    """The files of this machine that parameters `..._url` name; a remote one is not known."""
-    named = (value for key, value in component.values.items() if key.endswith("_url"))
-    return [path for value in named if (path := root / Path(value).expanduser()).is_file()]
 
 
 def digest_of_key(key: dict[str, Any]) -> str:
@@ -104,15 +98,17 @@ def digest_of_key(key: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def find_run(key: dict[str, Any], where: str = "attributes.status = 'FINISHED'") -> Run | None:
+def find_run(component: Component, key: dict[str, Any], sweep_id: str = "") -> Run | None:
     """The newest finished run with this cache key whose artifacts are all still there."""
+    of_sweep = f" and tags.sweep = '{sweep_id}'" if sweep_id else ""
     runs = MlflowClient().search_runs(
         all_experiments(),
-        f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED' and {where}",
+        f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED'{of_sweep}",
         order_by=["attributes.end_time DESC"],
         max_results=10,
     )
-    return next((run for run in runs if all(map(is_present, outputs_of(run)))), None)
+    whole = (run for run in runs if all(map(is_present, outputs_of(run))))
+    return next((run for run in whole if not component.unpublished(run)), None)
 
 
 def explain(component: Component, key: dict[str, Any], experiment_id: str) -> list[str]:

@@ -120,7 +120,8 @@ class Pipelines(RuleBasedStateMachine):
             return
         assert component == planned.pinned({f"{name}:latest": latest.version})
         # In production a process makes one plan; this one makes many, of files that change.
-        imports._modules_used_by.cache_clear()
+        imports.sources_of.cache_clear()
+        imports._mentions.cache_clear()
         cache_key = reuse.cache_key(component)
         decision = reuse.decide(component, cache_key, experiment)
         key = self.now | {UNUSED: None, " x_artifact ": f"{name}:{latest.version}"}
