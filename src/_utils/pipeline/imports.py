@@ -43,7 +43,7 @@ BUILDS_PATH = {"Path", "PurePath", "join", "joinpath", "with_name"}
 
 # The template's own of `_utils`: what these name and read elsewhere is no part of a result
 MACHINERY = {
-    *("artifacts", "component", "errors", "fetch", "index", "notebook", "registry", "serving"),
+    *("artifacts", "component", "errors", "fetch", "index", "masking", "names", "notebook"),
     *("shell", "stores", "pipeline", "backends", "sweeps"),
 }
 # Variables that tell where things are or how fast they are done, and not what is done
