@@ -107,7 +107,8 @@ def parse_parameter(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    # No parameter is taken for the beginning of --help
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("notebook", type=Path, help="the notebook to execute")
     known, rest = parser.parse_known_args()
     parser.set_defaults(parameters=dict(map(parse_parameter, rest)))
