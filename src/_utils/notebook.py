@@ -39,6 +39,11 @@ def go(args: argparse.Namespace) -> None:
         client.execute(cwd=str(args.notebook.resolve().parent))
     except CellExecutionError as error:
         raise UserError(f"{args.notebook.name}: {error.ename}: {error.evalue}") from error
+    except RuntimeError as error:  # nbclient's DeadKernelError, or it did not even start
+        raise UserError(
+            f"{args.notebook.name}: its kernel, the process that runs the cells, was killed "
+            f"({error}), perhaps because memory ran out. Load less data at once, or free memory."
+        ) from error
     finally:
         page = scratch_folder() / args.notebook.with_suffix(".html").name
         page.write_text(as_page(notebook), encoding="utf-8")

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from _utils.errors import UserError
 from _utils.index import LATEST, find_artifact, parse_reference
 from _utils.pipeline import faults as find
+from _utils.pipeline.config import as_names, check_shape, unresolvable
 from _utils.registry import SCHEME, pin_model
 from _utils.stores import choose_store
 
@@ -82,12 +83,12 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     Raises:
         UserError: One line for each fault in the config, the components or their artifacts.
     """
+    check_shape(config)
     configured = list(config.components)
     names, faults = select_steps(config.main, configured)
     faults += choose_store(config.main)
     rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
-    faults += [*unknown, *find.unknown_keys(config), *find.unresolvable(config)]
-    faults += find.bad_choices(config.main)
+    faults += [*unknown, *unresolvable(config)]
     components = []
     for name in names:
         try:
@@ -171,12 +172,6 @@ def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], li
         )
     unlisted = [name for name in configured if name not in order]
     return [name for name in [*order, *unlisted] if name in asked], faults
-
-
-def as_names(value: Any) -> list[str]:
-    """Names given as a list, or as a text with commas between."""
-    names = value.split(",") if isinstance(value, str) else list(value)
-    return [str(name).strip() for name in names if str(name).strip()]
 
 
 def known_names(
