@@ -50,8 +50,9 @@ from omegaconf import DictConfig
 from _utils.command_line import rejoined
 from _utils.errors import UserError, explain
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
+from _utils.pipeline.config import check_config
 from _utils.pipeline.execute import raise_for_failure, run_components
-from _utils.pipeline.options import check_overrides, hydra_arguments
+from _utils.pipeline.options import hydra_arguments
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, watch_for_interrupts
@@ -90,7 +91,7 @@ if __name__ == "__main__":
         sys.exit()
     try:
         sys.argv[1:] = hydra_arguments(rejoined(sys.argv[1:]))
-        check_overrides(sys.argv[1:], ROOT / "config.yaml")
+        check_config(sys.argv[1:], ROOT)
     except UserError as error:
         sys.exit(explain(error))
     watch_for_interrupts()

@@ -9,8 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 KINDS = {".py": "script", ".ipynb": "notebook", ".sh": "executable"}
 ARTIFACT = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}(:(latest|[0-9a-f]{12}))?"
+# What the files of a component use themselves, and what Jupyter puts into each notebook
+TAKEN = {
+    *("help", "json", "sys", "tempfile", "Path", "int", "float", "In", "Out", "get_ipython"),
+    *("MlflowClient", "current_run_id", "log_artifact", "use_artifact"),
+}
 # Type -> what reads a text as such, and what stands for a default that is not given.
 TYPES: dict[str, tuple[Callable[[str], Any], Any]] = {
     "str": (str, ""),
@@ -78,13 +85,23 @@ def split_parameters(text: str) -> list[Parameter]:
     return parameters
 
 
+def word_fault(name: str) -> str:
+    """Why this cannot be a name in a script, in YAML and on a command line; empty if it can."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,99}", name):
+        return "use up to 100 letters, digits and _, beginning with a letter"
+    if keyword.iskeyword(name) or yaml.safe_load(name) != name:
+        return "the word has a meaning in Python or YAML"
+    return ""
+
+
 def name_faults(name: str) -> list[str]:
     """Why a component cannot have this name."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        why = "use letters, digits and _, beginning with a letter"
-    elif keyword.iskeyword(name) or name in sys.stdlib_module_names:
-        why = "it is a word or a module of Python's own"
-    else:
+    why = word_fault(name)
+    if name in sys.stdlib_module_names:
+        why = "it is a module of Python's own"
+    elif name == "all":
+        why = "`steps=all` runs all components"
+    if not why:
         return []
     return [f"step_name '{name}' cannot be a component's name: {why}."]
 
@@ -108,9 +125,9 @@ def parameter_faults(parameters: list[Parameter], is_executable: bool) -> list[s
     faults = []
     names = [parameter.name for parameter in parameters]
     for name in dict.fromkeys(names):
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
-            faults.append(f"parameter '{name}' is no name: use letters, digits and _.")
-        elif name in ("help", "notebook"):
+        if why := word_fault(name):
+            faults.append(f"parameter '{name}' is no name: {why}.")
+        elif name in TAKEN:
             faults.append(f"parameter '{name}' is taken already: choose another name.")
         elif is_executable and name != name.lower():
             faults.append(f"parameter '{name}': use small letters, for a shell has others itself.")

@@ -139,9 +139,9 @@ def publishing(output: Parameter, answers: dict) -> list[str]:
     """The lines of a notebook that publish an artifact."""
     return [
         "",
-        f"target = scratch_file({output.name})",
-        'target.write_text("what this component makes")',
-        f'log_artifact(target, type="{answers["step_name"]}")',
+        f"{output.name} = scratch_file({output.name})",
+        f'{output.name}.write_text("what this component makes")',
+        f'log_artifact({output.name}, type="{answers["step_name"]}")',
     ]
 
 

@@ -1,10 +1,12 @@
 """What the template does after it has made the files: config.yaml, a test, and a summary."""
 
+import shutil
 from pathlib import Path
 
 import yaml
 from answers import KINDS, split_parameters
 
+TEST_FILE = "tests/src/test_{name}.py"
 TEST = '''"""The component {name}: add tests of the functions that it calls."""
 
 import pytest
@@ -31,14 +33,22 @@ def finish(answers: dict) -> None:
         print(f"{folder.parent} is not the src folder of a pipeline: nothing else was changed.")
         return
     block = config_block(name, answers["short_description"], answers["parameters"])
-    if not answers["register"]:
+    config = (root / "config.yaml").resolve()
+    edited = registered(config.read_bytes(), name, block)
+    if not answers["_register"]:
         tell_lines(name, block, "config.yaml was not changed, as you wished.")
-    elif not register(root / "config.yaml", name, block):
+    elif not edited:
         tell_lines(name, block, "config.yaml could not be edited safely.")
     else:
         print("config.yaml: it stands under components and in main.execute_steps")
-        print(f"its test: {write_test(root, name)}")
-    print(f"\nRun it:  mlflow run . -P steps={name}")
+        print(f"its test: {root / TEST_FILE.format(name=name)}")
+    # Told before it is done: if anything fails, config.yaml has no lines of what is taken away
+    print(f"\nRun it:  mlflow run . -P steps={name}", flush=True)
+    if answers["_register"] and edited:
+        try:
+            write(root / TEST_FILE.format(name=name), config, TEST.format(name=name), edited)
+        except OSError as error:
+            tell_lines(name, block, f"But config.yaml was not changed: {error}.")
 
 
 def tell_lines(name: str, block: list[str], why: str) -> None:
@@ -48,13 +58,22 @@ def tell_lines(name: str, block: list[str], why: str) -> None:
     print("\n".join(block))
 
 
-def write_test(root: Path, name: str) -> Path:
-    """Write the component's test into tests/src, unless there is one."""
-    path = root / "tests/src" / f"test_{name}.py"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        path.write_text(TEST.format(name=name), encoding="utf-8")
-    return path
+def write(test_file: Path, config: Path, test: str, edited: str) -> None:
+    """Write the component's test, unless there is one, and then config.yaml: both or neither."""
+    partial, made = config.with_suffix(".part"), []
+    try:
+        if not test_file.exists():
+            test_file.parent.mkdir(parents=True, exist_ok=True)
+            made.append(test_file)
+            test_file.write_text(test, encoding="utf-8")
+        made.append(partial)
+        partial.write_bytes(edited.encode("utf-8"))
+        shutil.copymode(config, partial)
+        partial.replace(config)
+    except BaseException:
+        for file in made:
+            file.unlink(missing_ok=True)
+        raise
 
 
 def config_block(name: str, description: str, parameters: str) -> list[str]:
@@ -74,21 +93,23 @@ def config_block(name: str, description: str, parameters: str) -> list[str]:
     return lines
 
 
-def register(config: Path, name: str, block: list[str]) -> bool:
-    """Add the component to config.yaml, every other character left as it is.
+def registered(config: bytes, name: str, block: list[str]) -> str:
+    """The text of config.yaml with the component, every other character left as it is.
 
     The lines are put in by their place in the text, for no YAML library keeps all comments where
-    they are. What comes out is read again, and only written if it is what it should be.
+    they are. What comes out is read again, and only given back if it is what it should be. The
+    entry that a component of this name has left behind goes; its place among the steps stays.
 
     Returns:
-        False if that cannot be done, and the file is as it was.
+        An empty text if that cannot be done.
     """
-    text = config.read_bytes().decode("utf-8")
-    newline = "\r\n" if "\r\n" in text else "\n"
     try:
+        text = config.decode("utf-8")
+        newline = "\r\n" if "\r\n" in text else "\n"
         tree = yaml.compose(text)
         wanted = yaml.safe_load(text)
-        wanted["main"]["execute_steps"] = [*(wanted["main"]["execute_steps"] or []), name]
+        planned = wanted["main"]["execute_steps"] or []
+        wanted["main"]["execute_steps"] = [*planned, *([] if name in planned else [name])]
         wanted["components"] |= yaml.safe_load("\n".join(block))
         components = child(tree, "components")
         steps = child(child(tree, "main"), "execute_steps")
@@ -96,19 +117,21 @@ def register(config: Path, name: str, block: list[str]) -> bool:
         # Of the last step; without one, of what would stand after "    - "
         column = steps.value[-1].start_mark.column if steps.value else 6
         indent = " " * (column - 2)
+        changes = [(end(components), end(components), block)]
+        if name not in planned:
+            changes.append((end(steps), end(steps), [f"{indent}- {name}"]))
+        for key, value in components.value:
+            if key.value == name:
+                changes.append((start(key, lines), end(value), []))
         # The later place first, so that the earlier keeps its number.
-        additions = {end(steps): [f"{indent}- {name}"], end(components): block}
-        for line in sorted(additions, reverse=True):
-            lines[line:line] = additions[line]
+        for first, last, instead in sorted(changes, reverse=True):
+            lines[first:last] = instead
         edited = newline.join([*lines, ""])
         if yaml.safe_load(edited) != wanted:
-            return False
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, IndexError):
-        return False
-    partial = config.with_suffix(".part")
-    partial.write_bytes(edited.encode("utf-8"))
-    partial.replace(config)
-    return True
+            return ""
+    except (yaml.YAMLError, UnicodeError, LookupError, TypeError, AttributeError):
+        return ""
+    return edited
 
 
 def child(node: yaml.Node, key: str) -> yaml.Node:
@@ -118,6 +141,14 @@ def child(node: yaml.Node, key: str) -> yaml.Node:
         KeyError: There is none.
     """
     return {name.value: value for name, value in node.value}[key]
+
+
+def start(key: yaml.Node, lines: list[str]) -> int:
+    """The number of the first line of an entry, the comment above it included."""
+    line, comment = key.start_mark.line, " " * key.start_mark.column + "#"
+    while lines[line - 1].startswith(comment):
+        line -= 1
+    return line
 
 
 def end(node: yaml.Node) -> int:

@@ -17,6 +17,7 @@ from hypothesis import settings
 from mlflow import MlflowClient
 from servers import S3, PostgreSQL, TrackingServer, free_port
 from slurm import Slurm, lacking
+from sqlalchemy.engine import URL
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute_steps"] or []
@@ -160,7 +161,7 @@ class Store:
 
 
 def store_of(folder: Path) -> Store:
-    return Store(f"sqlite:///{folder / 'mlflow.db'}")
+    return Store(str(URL.create("sqlite", database=str(folder / "mlflow.db"))))
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def entry_points_of(tmp_path_factory):
             folder = cookiecutter(
                 str(ROOT / "cookie-mlflow-step"),
                 no_input=True,
-                extra_context={**answers, "register": "no"},
+                extra_context={**answers, "_register": "no"},
                 output_dir=str(tmp_path_factory.mktemp("scaffold")),
             )
         return load_project(str(folder))._entry_points.values()

@@ -4,6 +4,7 @@ import argparse
 import ast
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from random import Random
@@ -17,6 +18,7 @@ from documents import changed, documented
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow.projects.utils import load_project
+from omegaconf import OmegaConf
 
 ALL_TYPES = (
     'one, two:int=3, three:json={"a": [1, 2]}, four:bool=true, five:float=0.5, '
@@ -36,11 +38,11 @@ def fresh(tmp_path_factory):
 def scaffold(fresh, tmp_path):
     """Answers the template's questions on the command line; cleans up afterwards."""
 
-    def scaffold(output="src", **answers):
+    def scaffold(output="src", to="", **answers):
         given = " ".join(f"{key}={shlex.quote(value)}" for key, value in answers.items())
         command = documented("README.md", "cookiecutter cookie-mlflow-step")
         command = changed(command, {"-o src": f"-o {output}"})
-        return type_in(fresh, f"{command} --no-input {given}", HOME=str(tmp_path))
+        return type_in(fresh, f"{command} --no-input {given} {to}", HOME=str(tmp_path))
 
     yield scaffold
     git("checkout", "--quiet", ".", cwd=fresh)
@@ -79,7 +81,7 @@ class TestWhatIsMade:
         assert [*entry_point.parameters] == parameters.replace(",", " ").split()
 
     def test_the_six_questions(self, fresh, scaffold, tmp_path):
-        answers = "my_step\nrun.py\nkind\nShort\nLong\none,two\n\n"
+        answers = "my_step\nrun.py\nkind\nShort\nLong\none,two\n"
         ran = subprocess.run(
             [sys.executable, "-m", "cookiecutter", "cookie-mlflow-step", "-o", "src"],
             cwd=fresh,
@@ -90,6 +92,10 @@ class TestWhatIsMade:
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
         assert "Name of the component" in ran.stdout
+        asked = " ".join(ran.stdout.split())
+        assert "(An example of a step using MLflow and Weights & Biases)" in asked
+        config = yaml.safe_load((fresh / "config.yaml").read_text())
+        assert "my_step" in config["main"]["execute_steps"] and "my_step" in config["components"]
         assert (fresh / "src/my_step/run.py").read_text().startswith('"""Short.\n\nLong\n"""')
 
 
@@ -136,8 +142,25 @@ class TestRegistering:
         assert "    - my_step\n" in ran.stdout
         assert "  my_step:\n" in ran.stdout and "      one: ''\n" in ran.stdout
 
+    def test_what_a_removed_component_left_is_replaced(self, scaffold, fresh):
+        scaffold(step_name="my_step", parameters="one,two")
+        scaffold(step_name="later")
+        shutil.rmtree(fresh / "src/my_step")
+        scaffold(step_name="my_step", parameters="three", short_description="Other words")
+        text = (fresh / "config.yaml").read_text()
+        assert text.count("\n  my_step:") == text.count("- my_step\n") == 1
+        assert "# My step\n  my_step" not in text and "  # Other words\n  my_step:\n" in text
+        config = OmegaConf.load(fresh / "config.yaml")  # which refuses keys that are there twice
+        assert config.main.execute_steps[-2:] == ["my_step", "later"]
+        assert config.components.my_step == {"parameters": {"three": ""}}
+        assert "later" in config.components
+
+    def test_what_fails_leaves_nothing_behind(self, scaffold, fresh):
+        assert scaffold(step_name="my_step", to="> /dev/full").returncode != 0
+        assert git("status", "--porcelain", cwd=fresh) == ""
+
     def test_it_can_be_switched_off(self, scaffold, fresh):
-        ran = scaffold(step_name="my_step", register="no")
+        ran = scaffold(step_name="my_step", _register="no")
         assert "    - my_step\n" in ran.stdout
         assert git("diff", "--name-only", cwd=fresh) == ""
 

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A clone whose pipeline is `prepare`, then `trial`."""
-    return make_small(clone(tmp_path_factory.mktemp("small")))
+    """A clone whose pipeline is `prepare`, then `trial`, in a folder that URIs write otherwise."""
+    return make_small(clone(tmp_path_factory.mktemp("small #1 %20 ü")))
 
 
 def command(values: str, *options: str) -> str:

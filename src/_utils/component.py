@@ -46,6 +46,7 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
     """
     args = fault = None
     parser.error = refuse_arguments  # type: ignore[method-assign]
+    parser.allow_abbrev = False  # an unknown parameter is not another one's beginning
     try:
         args = parser.parse_args([resolved_argument(word) for word in sys.argv[1:]])
     except UserError as error:

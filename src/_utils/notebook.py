@@ -43,6 +43,11 @@ def go(args: argparse.Namespace) -> None:
             if output.output_type == "error":
                 output.traceback = [*map(without_secrets, output.traceback)]
         raise UserError(f"{args.notebook.name}: {error.ename}: {error.evalue}") from error
+    except RuntimeError as error:  # nbclient's DeadKernelError, or it did not even start
+        raise UserError(
+            f"{args.notebook.name}: its kernel, the process that runs the cells, was killed "
+            f"({error}), perhaps because memory ran out. Load less data at once, or free memory."
+        ) from error
     finally:
         page = scratch_folder() / args.notebook.with_suffix(".html").name
         page.write_text(as_page(notebook), encoding="utf-8")
@@ -119,7 +124,8 @@ def parse_parameter(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    # No parameter is taken for the beginning of --help
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("notebook", type=Path, help="the notebook to execute")
     known, rest = parser.parse_known_args()
     parser.set_defaults(parameters=dict(map(parse_parameter, rest)))

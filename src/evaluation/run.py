@@ -1,6 +1,7 @@
 """Score the model on data that it has not seen; the better of it and the champion is champion."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from sklearn.pipeline import Pipeline
 
 from _utils.artifacts import use_artifact
-from _utils.component import launch
+from _utils.component import launch, scratch_folder
 from _utils.example.figures import predicted_against_actual, residual_figure
 from _utils.example.model import FEATURES, TARGET
 from _utils.example.promotion import decide_promotion, unseen_rows
@@ -23,7 +24,9 @@ from _utils.registry import CHALLENGER, CHAMPION, fetch_model, find_version, pro
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, score, publish; and let the model be the champion if it is good enough."""
-    model = mlflow.sklearn.load_model(str(use_artifact(args.model_artifact)))
+    # A copy, for MLflow loads no model below a folder whose name has a # or a %
+    files = shutil.copytree(use_artifact(args.model_artifact), scratch_folder() / "model")
+    model = mlflow.sklearn.load_model(str(files))
     train = pd.read_parquet(use_artifact(args.train_artifact))
     test = pd.read_parquet(use_artifact(args.test_artifact))
     actual, predicted = test[TARGET], model.predict(test[FEATURES])

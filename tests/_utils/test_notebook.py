@@ -1,11 +1,12 @@
 import base64
 import os
+from argparse import Namespace
 
 import nbformat
 import pytest
 
 from _utils.errors import UserError
-from _utils.notebook import as_page, figures, parse_parameter, set_parameters
+from _utils.notebook import as_page, figures, go, parse_parameter, set_parameters
 
 PNG = base64.b64encode(b"a picture").decode()
 
@@ -77,6 +78,18 @@ def test_figures_are_named_by_the_heading_above_them(notebook):
 def test_a_figure_without_a_heading_has_a_name(notebook):
     del notebook.cells[0]
     assert [*figures(notebook)] == ["01_figure.png"]
+
+
+@pytest.mark.slow
+def test_a_kernel_that_is_killed_is_told(tmp_path, monkeypatch):
+    file = tmp_path / "run.ipynb"
+    kill = nbformat.v4.new_code_cell("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    parameters = nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[parameters, kill]), file)
+    monkeypatch.setattr("_utils.notebook.mlflow.log_artifact", lambda *_: None)
+    monkeypatch.setenv("MLFLOW_RUN_ID", "run")
+    with pytest.raises(UserError, match=r"run.ipynb: its kernel, .* was killed \(Kernel died\)"):
+        go(Namespace(notebook=file, parameters={}))
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,7 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
         (["main.steps=basic_clening"], "'basic_clening': did you mean 'basic_cleaning'?"),
         (["main.steps=xyz"], "unknown step 'xyz': known are: data_extraction, eda,"),
         (["main.steps=''"], "names no step"),
-        (["main.objective.direction=up"], "direction 'up': allowed are minimize and maximize."),
-        (["main.if_running=stop"], "if_running 'stop': allowed are together, wait and skip."),
         (["main.rerun=[basic_clening]"], "'basic_clening': did you mean 'basic_cleaning'?"),
-        (["+main.stepps=eda"], "unknown config key 'main.stepps'"),
-        (["+components.eda.params=1"], "unknown config key 'components.eda.params'"),
         (["data.file_url=nowhere.csv"], "nowhere.csv'. A path is taken from the repository's"),
         (["+components.eda.parameters.colour=red"], "parameter 'colour' of components.eda"),
         (
@@ -96,6 +92,9 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
         (["+components.lost={}", "main.steps=lost"], "component 'lost' has no folder src/lost"),
         (["data.file_url=${data.lost}"], "Interpolation key 'data.lost' not found"),
         (["split.seed=???"], "split.seed: Missing mandatory value"),
+        (["cleaning.unknown_codes=[${lost}]"], "unknown_codes.0: Interpolation key 'lost'"),
+        (["data=1"], "node `data` is not a container"),
+        (["main.reuse=maybe"], "main.reuse=maybe must be true or false"),
         (
             [f"components.data_extraction.parameters.artifact_description={'x' * 6001}"],
             "artifact_description has 6001 characters, MLflow allows 6000",

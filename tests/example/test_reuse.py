@@ -190,7 +190,10 @@ class TestPlan:
         ran = type_in(project, "python main.py main.plan=true main.steps=edda")
         assert ran.returncode == 1 and "did you mean 'eda'?" in ran.stdout
         ran = type_in(project, "python main.py main.plan=jpeg")
-        assert ran.returncode == 1 and "'jpeg': allowed are true, mermaid and svg" in ran.stdout
+        assert (
+            ran.returncode == 1
+            and "main.plan=jpeg: use True, False, 'mermaid' or 'svg'" in ran.stdout
+        )
 
     def test_the_picture_in_the_readme_is_the_one_it_draws(self, project):
         drawn = type_in(project, "python main.py main.plan=svg").stdout

@@ -121,7 +121,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     try:
         with log.capture():
             started = mlflow.run(
-                str(component.folder),
+                project_path(component.folder),
                 parameters=component.parameters,
                 experiment_id=pipeline.info.experiment_id,
                 run_name=component.name,
@@ -163,6 +163,14 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         missing=missing,
         log=log,
     )
+
+
+def project_path(folder: Path) -> str:
+    """A component's folder as MLflow takes it: what follows a # is a folder within to it."""
+    path = str(folder)
+    if "#" in path and "#" in (path := os.path.relpath(folder)):
+        raise UserError(f"MLflow cannot run '{folder}' from here, for its #: cd into the project.")
+    return path
 
 
 def wait_for(started: SubmittedRun) -> int:

@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING
 import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.projects.utils import load_project
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from _utils.errors import UserError
 from _utils.index import NAME
 from _utils.masking import has_password, masked
-from _utils.pipeline.options import keys_of
 from _utils.registry import find_version
 from _utils.stores import STORES, chosen_store
 from _utils.sweeps.cluster import check_server
@@ -31,52 +28,12 @@ if TYPE_CHECKING:
 
     from _utils.pipeline.plan import Component
 
-MAIN_KEYS = {
-    *("project_name", "experiment_name", "execute_steps", "steps", "aliases"),
-    *("reuse", "rerun", "plan", "artifact_store", "storage_url", "objective"),
-    *("backend", "backend_config", "on_alarm", "retrain", "if_running"),
-}
-COMPONENT_KEYS = {"parameters", "cache", "backend", "backend_config"}
-# Keys of `main` that take one of a few words
-CHOICES = {
-    "objective.direction": ("minimize", "maximize"),
-    "on_alarm": ("report", "retrain"),
-    "if_running": ("together", "wait", "skip"),
-}
 # The backends there are, and the commands that they need
 NEEDED = {"local": (), "slurm": ("srun",), "kubernetes": ("docker",), "databricks": ()}
 # What reading an MLproject raises that is not as MLflow expects it
 UNREADABLE = (MlflowException, yaml.YAMLError, AttributeError, TypeError, ValueError, OSError)
 NUMBERS = {"float": float, "int": int}  # types of parameters whose values are numbers
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit
-
-
-def unknown_keys(config: DictConfig) -> Iterator[str]:
-    """Keys of config.yaml that the machinery itself would silently ignore."""
-    sections = {"main": (config.main, MAIN_KEYS)}
-    for name, section in (config.get("components") or {}).items():
-        sections[f"components.{name}"] = (section or {}, COMPONENT_KEYS)
-    for prefix, (section, allowed) in sections.items():
-        for key in sorted(set(section) - allowed):
-            yield f"unknown config key '{prefix}.{key}': allowed are {', '.join(sorted(allowed))}."
-
-
-def bad_choices(main: DictConfig) -> Iterator[str]:
-    """Words that are none of those that a key of `main` allows."""
-    for key, allowed in CHOICES.items():
-        chosen = OmegaConf.select(main, key)
-        if chosen not in allowed:
-            words = f"{', '.join(allowed[:-1])} and {allowed[-1]}"
-            yield f"main.{key} '{chosen}': allowed are {words}."
-
-
-def unresolvable(config: DictConfig) -> Iterator[str]:
-    """Values that refer to a key that is not there, or that are still to be given (`???`)."""
-    for key in keys_of(config):
-        try:
-            OmegaConf.select(config, key, throw_on_missing=True)
-        except OmegaConfBaseException as error:
-            yield f"config.yaml, {key}: {str(error).splitlines()[0]}"
 
 
 def in_project(component: Component) -> Iterator[str]:

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from _utils.errors import UserError
 from _utils.index import LATEST, PINNED, find_artifact, outputs_of, parse_reference
 from _utils.pipeline import faults as find
+from _utils.pipeline.config import as_names, check_shape, unresolvable
 from _utils.pipeline.imports import named_by, sources_of
 from _utils.registry import SCHEME, pin_model
 from _utils.stores import choose_store
@@ -101,13 +102,13 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     Raises:
         UserError: One line for each fault in the config, the components or their artifacts.
     """
+    check_shape(config)
     configured = list(config.components)
     names, faults = select_steps(config.main, configured)
     faults += choose_store(config.main)
     os.environ[PINNED] = "true"
     rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
-    faults += [*unknown, *find.unknown_keys(config), *find.unresolvable(config)]
-    faults += find.bad_choices(config.main)
+    faults += [*unknown, *unresolvable(config)]
     components = []
     for name in names:
         try:
@@ -214,12 +215,6 @@ def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], li
         )
     unlisted = [name for name in configured if name not in order]
     return [name for name in [*order, *unlisted] if name in asked], faults
-
-
-def as_names(value: Any) -> list[str]:
-    """Names given as a list, or as a text with commas between."""
-    names = value.split(",") if isinstance(value, str) else list(value)
-    return [str(name).strip() for name in names if str(name).strip()]
 
 
 def known_names(

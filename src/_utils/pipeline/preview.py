@@ -10,14 +10,13 @@ from omegaconf import DictConfig
 from rich.markup import escape
 from sqlalchemy.engine import make_url
 
-from _utils.errors import UserError
 from _utils.index import LATEST
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.graph import as_mermaid, as_svg
 from _utils.pipeline.plan import Component, as_latest, make_plan
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
-from _utils.pipeline.tracking import faults_told
+from _utils.pipeline.tracking import faults_told, find_experiment
 from _utils.pipeline.tracking_server import serve_tracking_store
 
 NOWHERE = "-1"  # stands for an experiment that is not there yet: nothing was published in it
@@ -32,17 +31,15 @@ def show_plan(config: DictConfig, root: Path) -> None:
         if mlflow.get_tracking_uri().startswith("sqlite") and not Path(database).exists():
             mlflow.set_tracking_uri(f"sqlite:///{folder}/empty.db")
         serve_tracking_store()
-        experiment = mlflow.get_experiment_by_name(config.main.experiment_name)
+        experiment = find_experiment(config.main.experiment_name)
         experiment_id = experiment.experiment_id if experiment else NOWHERE
         plan = make_plan(config, root, experiment_id)
-        if config.main.plan is True:
+        if config.main.plan in DRAWINGS:
+            print(DRAWINGS[config.main.plan](plan))
+        else:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 print(f"Job {HydraConfig.get().job.override_dirname}")
             print_decisions(plan, experiment_id)
-        elif config.main.plan in DRAWINGS:
-            print(DRAWINGS[config.main.plan](plan))
-        else:
-            raise UserError(f"main.plan '{config.main.plan}': allowed are true, mermaid and svg.")
 
 
 def print_decisions(plan: list[Component], experiment_id: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
+from _utils.command_line import as_line
 from _utils.masking import masked
 from _utils.pipeline.log import Log
 
@@ -68,7 +69,7 @@ def print_that_there_is_nothing() -> None:
 def print_ui_hint(store_uri: str) -> None:
     """Say how to look at the runs, without the user and password that the URI may have."""
     store_uri = masked(store_uri)
-    command = f"mlflow ui --backend-store-uri {store_uri}"
+    command = as_line(["mlflow", "ui", "--backend-store-uri", store_uri])
     where = store_uri if store_uri.startswith("http") else command
     console.print(f"See the runs: {where}", markup=False, highlight=False)
     console.print("(choose Model training at the top left, then the experiment)", style="dim")

@@ -1,7 +1,9 @@
 """The pipeline's MLflow runs: of a whole pipeline, of a sweep's job, and those left open."""
 
+import hashlib
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -12,16 +14,19 @@ import mlflow
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
-from mlflow.entities import Run, RunInfo
+from mlflow.entities import Experiment, LifecycleStage, Run, RunInfo
 from mlflow.utils.mlflow_tags import (
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_PROJECT_ENV,
     MLFLOW_RUN_NAME,
     MLFLOW_RUN_NOTE,
 )
+
+# MLflow's own: nothing else tells whether a run was named by MLflow or by its user
+from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 from omegaconf import DictConfig, OmegaConf
 
-from _utils.errors import explain
+from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import launcher
@@ -34,7 +39,9 @@ DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
+VALUES = "config_values"  # tag: a digest of the config but for the section `main`
 SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
+MAX_KEY = 250  # characters, MLflow's limit
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
 
@@ -48,13 +55,12 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         Interrupted: Ctrl-C or SIGTERM; main.py ends.
     """
     typed = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))  # ${...} as it is
-    overrides = [item for item in typed if "=" in item]
     sweep_id = os.environ.get(SWEEP)
     run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
     status = 0
     try:
-        mlflow.log_params(dict(item.lstrip("+").split("=", 1) for item in overrides))
-        mlflow.set_tag(OVERRIDES, json.dumps(typed))
+        mlflow.log_params(as_params(typed))
+        mlflow.set_tags({OVERRIDES: json.dumps(typed), VALUES: digest_of_values(config)})
         yield run
         mlflow.end_run("FINISHED")
     except Exception as error:
@@ -72,6 +78,19 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         sys.exit(status)
 
 
+def digest_of_values(config: DictConfig) -> str:
+    """A digest by which runs with the same values are found; of `main` they may have other ones."""
+    values = OmegaConf.masked_copy(config, [key for key in config if key not in ("main", "hydra")])
+    return hashlib.sha256(OmegaConf.to_yaml(values, sort_keys=True).encode()).hexdigest()
+
+
+def as_params(overrides: list[str]) -> dict[str, str]:
+    """Overrides as parameters of a run; one that takes a key away (`~`) has no value."""
+    pairs = [item.lstrip("+").split("=", 1) for item in overrides if re.match(r"[^~]+=", item)]
+    # As `group@package` has other characters than MLflow takes
+    return {re.sub(r"[^\w./-]", "_", key)[:MAX_KEY]: value for key, value in pairs}
+
+
 @contextmanager
 def faults_told() -> Iterator[None]:
     """End the process at an error, with what the user can do about it."""
@@ -82,7 +101,7 @@ def faults_told() -> Iterator[None]:
 
 
 def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
-    """Start the topmost run, named after the experiment.
+    """Start the topmost run, named as `mlflow run --run-name` says or after the experiment.
 
     `mlflow run .` has made a run before main.py starts, but in the experiment "Default", for it
     cannot know the config. What it recorded is carried over into a run of the right experiment,
@@ -99,20 +118,22 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
         if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
             experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
         else:
+            find_experiment(config.main.experiment_name)
             experiment = mlflow.set_experiment(config.main.experiment_name)
         take_turn(config.main, experiment.name, store_uri, launched_id)
         if closed := close_dead_runs():
             console.print(f"Closed {closed} runs whose process is gone.", style="dim")
     if launched:
         mask_tags(launched)
+    name = name_given(launched) or experiment.name
     if launched and launched.info.experiment_id == experiment.experiment_id:
         mlflow.start_run(launched_id)
-        mlflow.set_tags({MLFLOW_RUN_NAME: experiment.name, PROCESS: process_tag()})
+        mlflow.set_tags({MLFLOW_RUN_NAME: name, PROCESS: process_tag()})
         return mlflow.active_run()
     tags = recorded(launched.data.tags) if launched else {}
     tags.pop(MLFLOW_RUN_NAME, None)
     tags |= {PROCESS: process_tag()} | ({LAUNCHER: launched_id} if launched else {})
-    run = mlflow.start_run(run_name=experiment.name, tags=tags)
+    run = mlflow.start_run(run_name=name, tags=tags)
     mask_tags(run)
     if launched:
         mlflow.log_params(recorded(launched.data.params))
@@ -121,6 +142,30 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
         note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
         client.set_tag(launched_id, MLFLOW_RUN_NOTE, note)
     return run
+
+
+def find_experiment(name: str) -> Experiment | None:
+    """The experiment of this name, if it is there.
+
+    Raises:
+        UserError: It was deleted, and MLflow keeps its name.
+    """
+    found = mlflow.get_experiment_by_name(name)
+    if found and found.lifecycle_stage == LifecycleStage.DELETED:
+        raise UserError(
+            f"Experiment '{name}' was deleted. Restore it with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`, or choose another: main.experiment_name=..."
+        )
+    return found
+
+
+def name_given(launched: Run | None) -> str:
+    """The name that the user gave to a run; empty if it has one that MLflow made up."""
+    if not launched:
+        return ""
+    first, _, rest = launched.info.run_name.partition("-")
+    made_up = first in _GENERATOR_PREDICATES and rest.partition("-")[0] in _GENERATOR_NOUNS
+    return "" if made_up else launched.info.run_name
 
 
 def start_job_run(sweep_id: str) -> mlflow.ActiveRun:

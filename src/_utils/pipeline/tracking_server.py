@@ -6,15 +6,20 @@ import secrets
 import sys
 import threading
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
 import mlflow
 from filelock import FileLock
+from mlflow.exceptions import MlflowException
 from mlflow.store.db.db_types import DATABASE_ENGINES
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
+from _utils.command_line import as_line
+from _utils.errors import UserError
 from _utils.masking import SERVED
 
 # How a server of the user's own is protected; ours answers on this machine only
@@ -60,9 +65,11 @@ def serve_tracking_store() -> str:
     lock: AbstractContextManager = nullcontext()
     if url.drivername.startswith("sqlite"):
         database = Path(url.database).absolute()
-        folder, uri = database.parent, f"sqlite:///{database.as_posix()}"
+        # Not by hand: in a URI some characters that a folder's name may have are written otherwise
+        uri = url.set(database=database.as_posix()).render_as_string(hide_password=False)
+        folder = database.parent
         lock = FileLock(f"{database}.lock")  # two that make the same file at once would fail
-    with lock:
+    with lock, database_faults(uri):
         handlers.initialize_backend_stores(uri, uri, (folder / "mlruns").as_uri())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     init_security_middleware(app)
@@ -79,3 +86,29 @@ def serve_tracking_store() -> str:
     mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}{path}")
     mlflow.set_registry_uri(mlflow.get_tracking_uri())  # initializing has set it to the database
     return uri
+
+
+@contextmanager
+def database_faults(uri: str) -> Iterator[None]:
+    """Say in a line or two why a tracking database cannot be opened, and what to do.
+
+    Raises:
+        UserError: Another version of MLflow made it, it is no database, or it does not answer.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        if "database schema" not in error.message:
+            raise
+        shown = str(make_url(uri))  # without its password
+        raise UserError(
+            f"Another version of MLflow made the database {shown}. Make a copy of it, then run "
+            f"`{as_line(['mlflow', 'db', 'upgrade', shown])}`. If that fails, the version is newer "
+            f"than {mlflow.__version__}: install it, or name another store, MLFLOW_TRACKING_URI=..."
+        ) from error
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        raise UserError(
+            f"The database {make_url(uri)} cannot be opened: {reason}. Correct that, or set "
+            "MLFLOW_TRACKING_URI to another one."
+        ) from error

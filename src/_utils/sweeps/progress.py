@@ -1,5 +1,6 @@
 """The line that tells how far a sweep is, from what its jobs have left in MLflow."""
 
+import math
 import os
 import sys
 import threading
@@ -13,6 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
 from rich.console import Console
+
+from _utils.sweeps.ranking import value_of_job
 
 INTERVAL = 2  # seconds
 LINES = 10  # printed in the course of a sweep where there is no terminal
@@ -69,8 +72,8 @@ class Progress:
         told += [f"{self._running} running"]
         told += [f"[red]{len(failed)} failed[/]" if failed else "0 failed"]
         metric = self._objective.metric
-        values = [run.data.metrics.get(metric) for run in self._ended.values()]
-        if values := [value for value in values if value is not None]:
+        values = [value_of_job(run, metric) for run in self._ended.values()]
+        if values := [value for value in values if not math.isnan(value)]:
             best = min(values) if self._objective.direction == "minimize" else max(values)
             told.append(f"best {metric.rpartition('.')[-1]} {best:.4g}")
         if done:

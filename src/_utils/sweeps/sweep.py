@@ -81,7 +81,7 @@ class Sweep:
     at_work: Sweep | None = None
 
     def __init__(self, run: RunInfo, config: DictConfig, planned: int):
-        self.run, self.hydra, self.planned = run, config.hydra, planned
+        self.run, self.config, self.hydra, self.planned = run, config, config.hydra, planned
         self.objective = config.main.objective
         self.progress = Progress(run, planned, self.objective)
 
@@ -97,7 +97,7 @@ class Sweep:
         failed = [job for job in jobs if job.info.status != "FINISHED"]
         missing = f" of {self.planned}" if broken else ""
         console.print(f"\nSweep: {len(jobs)}{missing} jobs, {len(failed)} failed", highlight=False)
-        publish_answer(jobs, self.objective.metric, self.objective.direction)
+        publish_answer(jobs, self.objective, self.config)
         print_failures(failed)
         if broken:
             console.print(broken, style="red", markup=False, highlight=False)
@@ -130,8 +130,14 @@ def number_of_jobs(config: DictConfig) -> int:
 
 
 def share_cores(hydra: DictConfig, jobs: int) -> None:
-    """Let as many jobs run side by side as there are cores, and each take its share of them."""
+    """Let as many jobs run side by side as there are cores, and each take its share of them.
+
+    Raises:
+        UserError: None could run.
+    """
     launcher, sweeper = hydra.launcher, hydra.sweeper
+    if launcher.get("n_jobs") == 0:
+        raise UserError("hydra.launcher.n_jobs=0: write how many jobs, or -1 for one on each core.")
     if "n_jobs" in launcher:
         with open_dict(launcher):
             at_once = (effective_n_jobs(launcher.n_jobs), jobs, sweeper.get("n_jobs", jobs))

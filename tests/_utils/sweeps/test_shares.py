@@ -3,6 +3,7 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
+from _utils.errors import UserError
 from _utils.sweeps import sweep
 
 
@@ -26,3 +27,9 @@ def test_jobs_share_the_cores(monkeypatch, launcher, sweeper, jobs, at_once, sha
     sweep.share_cores(hydra, jobs)
     assert hydra.launcher.get("n_jobs") == at_once
     assert os.environ.get("LOKY_MAX_CPU_COUNT") == os.environ.get("OMP_NUM_THREADS") == share
+
+
+def test_no_job_at_a_time_is_refused():
+    hydra = OmegaConf.create({"launcher": {"n_jobs": 0}, "sweeper": {}})
+    with pytest.raises(UserError, match=r"n_jobs=0: write how many jobs"):
+        sweep.share_cores(hydra, 2)

@@ -1,0 +1,190 @@
+"""What of a command line and a config is refused, with what words."""
+
+import pytest
+import yaml
+from conftest import ROOT
+from omegaconf import OmegaConf
+
+from _utils.errors import UserError
+from _utils.pipeline.config import check_config, check_shape
+from _utils.pipeline.options import hydra_arguments
+
+CONFIG = """
+defaults: [_self_, override hydra/job_logging: disabled]
+main:
+  project_name: p
+  experiment_name: e
+  execute_steps: [eda]
+  steps: all
+  reuse: true
+  rerun: []
+  artifact_store: mlflow
+  storage_url: null
+  backend: local
+  backend_config: {}
+  if_running: together
+  objective: {metric: eda.score, direction: minimize}
+  on_alarm: report
+  retrain: [data.url=x]
+  plan: false
+data: {url: ""}
+components:
+  eda: {parameters: {url: "${data.url}"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a config, another one, and config groups."""
+    folder = tmp_path_factory.mktemp("proj #1 %20")
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "other.yaml").write_text(f"{CONFIG}extra: {{a: 1}}\n")
+    for name in ("model", "groups/size"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "small.yaml").write_text("depth: 1\n")
+    return folder
+
+
+@pytest.fixture
+def faults(folder):
+    def faults(*arguments):
+        with pytest.raises(UserError) as refused:
+            check_config([*arguments], folder)
+        assert "Traceback" not in str(refused.value)
+        return str(refused.value)
+
+    return faults
+
+
+def test_the_templates_own_config_is_fine():
+    check_config([], ROOT)
+    check_config(["-m", "split.seed=1,2"], ROOT)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["+model=small", "model.depth=2"],
+        ["--config-name=other", "extra.a=2"],
+        ["--config-dir={folder}/groups", "+size=small", "size.depth=2"],
+        ["hydra.searchpath=['file://{folder}/groups']", "+size=small", "size.depth=2"],
+        ["~data.url=''", "+data.url=x"],
+        ["+new=1", "++main.reuse=false"],
+        ["main.experiment_name='2026'"],
+        ["main.experiment_name=${hydra:job.name}"],
+        ["main.rerun=eda", "main.plan=mermaid"],
+        ["-m", "main.reuse=true,false", "main.objective.direction=maximize"],
+        ["~components.eda"],
+    ],
+)
+def test_what_hydra_composes_is_fine(folder, arguments):
+    check_config([each.replace("{folder}", str(folder)) for each in arguments], folder)
+
+
+SHAPES = [
+    ("main=1", "main=1 must be a section"),
+    ("main=null", "main=null must be a section"),
+    ("main.stepps=1", "unknown config key 'main.stepps': did you mean 'main.steps'?"),
+    ("main.foo=1", "unknown config key 'main.foo': allowed are project_name,"),
+    ("main.experiment_name=''", "main.experiment_name= must not be empty"),
+    ("main.experiment_name=2026", "main.experiment_name=2026 must be text: put it in quotes"),
+    ("main.experiment_name=${no}", "main.experiment_name: Interpolation key 'no' not found"),
+    ("main.experiment_name=???", "main.experiment_name: Missing mandatory value"),
+    ("main.execute_steps=1", "main.execute_steps=1 must be a list"),
+    ("main.steps=1", "main.steps=1 must be a list"),
+    ("main.rerun=true", "main.rerun=true must be a list"),
+    ("main.reuse=maybe", "main.reuse=maybe must be true or false"),
+    ("main.if_running=stop", "main.if_running=stop: use 'together', 'wait' or 'skip'"),
+    ("main.objective.direction=up", "direction=up: use 'minimize' or 'maximize'"),
+    ("main.objective.metrik=x", "did you mean 'main.objective.metric'?"),
+    ("main.objective=1", "main.objective=1 must be a section"),
+    ("main.plan=x", "main.plan=x: use True, False, 'mermaid' or 'svg'"),
+    ("main.retrain=[data]", "main.retrain.0=data must be an override"),
+    ("main.retrain=['data.ulr=x']", "main.retrain: unknown config key 'data.ulr'"),
+    ("main.aliases=1", "main.aliases=1 must be a section"),
+    ("components=1", "components=1 must be a section"),
+    ("components.eda=1", "components.eda=1 must be a section"),
+    ("components.eda.params=1", "did you mean 'components.eda.parameters'?"),
+    ("components.eda.cache=1", "components.eda.cache=1 must be true or false"),
+    ("components.eda.parameters=[1]", "components.eda.parameters=[1] must be a section"),
+]
+
+
+@pytest.mark.parametrize(("value", "told"), SHAPES)
+def test_a_section_of_another_shape(value, told):
+    config = OmegaConf.create(CONFIG)
+    key, _, text = value.partition("=")
+    OmegaConf.update(config, key, yaml.safe_load(text), merge=False)
+    with pytest.raises(UserError) as refused:
+        check_shape(config)
+    assert told in str(refused.value)
+
+
+def test_what_a_new_project_has_is_fine():
+    values = {"execute_steps": None, "aliases": None, "retrain": None, "objective.metric": None}
+    config = OmegaConf.create(CONFIG)
+    for key, value in values.items():
+        OmegaConf.update(config, f"main.{key}", value)
+    check_shape(config)
+
+
+def test_a_key_that_is_missing():
+    config = OmegaConf.create(CONFIG)
+    del config.main.steps
+    with pytest.raises(UserError, match=r"main\.steps is missing"):
+        check_shape(config)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("~main", "main=null must be a section"),
+        ("main.reuse=1", "main.reuse=1 must be true or false"),
+        ("components.eda.parameters=[1]", "Cannot merge DictConfig with ListConfig"),
+        ("hydra=1", "The config cannot be composed: Config group override must be"),
+        ("hydra.launcher=1", "hydra.launcher=1 must be a section"),
+        ("hydra.job.chdir=x", "hydra.job.chdir=x: Value 'x' is not a valid bool"),
+        ("model=small", "To append to your default list use +model=small"),
+        ("main.storage_url=~/x", "override main.storage_url=~/x cannot be read"),
+        ("main.steps=\udcff", "is not UTF-8"),
+        (f"+{'x' * 300}=1", "The config cannot be composed"),
+    ],
+)
+def test_an_override_that_cannot_work(faults, override, told):
+    assert told in faults(override)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["+model=small", "model.dept=2"], "'model.dept': did you mean 'model.depth'?"),
+        (["--config-name=other", "extra.b=2"], "'extra.b': did you mean 'extra.a'?"),
+        (["-m", "mian.x=1,2"], "unknown config key 'mian.x'"),
+        (["--config-name=nope"], "Cannot find primary config 'nope'"),
+        (hydra_arguments(["--hydra-options=main.reuse = false"]), "no spaces around the ="),
+        (["main.reuse"], "no spaces around the ="),
+    ],
+)
+def test_a_command_line_that_cannot_work(faults, arguments, told):
+    assert told in faults(*arguments)
+
+
+def test_unknown_keys_are_told_together(faults):
+    told = faults("main.objective.metrik=x", "mian.x=1", "main.steps=all", "+new=1")
+    assert "did you mean 'main.objective.metric'?" in told
+    assert len(told.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"main:\n  x 1\n  y: 2\n", "config.yaml, line 3: mapping values are not allowed"),
+        (b"main: \xff\n", "cannot be composed: 'utf-8' codec can't decode"),
+        (b"[1]\n", "must be a DictConfig"),
+        (b"", "main=null must be a section"),
+    ],
+)
+def test_a_config_that_cannot_be_read(tmp_path, text, told):
+    (tmp_path / "config.yaml").write_bytes(text)
+    with pytest.raises(UserError, match=told):
+        check_config([], tmp_path)
