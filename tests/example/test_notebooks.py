@@ -28,7 +28,7 @@ RAW = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv")
 @pytest.mark.parametrize(
     "cars",
     [
-        RAW.fillna("x").head(50),
+        RAW.head(50).astype("object").fillna("x"),
         RAW.head(1),
         RAW.head(5).assign(**dict.fromkeys(RAW)),
         pd.DataFrame(1, index=range(5), columns=RAW.columns),

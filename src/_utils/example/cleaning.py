@@ -37,6 +37,7 @@ TEXT_COLUMNS = [
     "fuel_cell",
 ]
 DATE_COLUMN = "release_date"
+WHOLE = r"^(-?\d+)\.0+$", r"\1"  # 5.0, which a whole number becomes beside decimals, is 5
 OFFSET = r"([T ].*?) ?(Z|[+-]\d\d(:?\d\d)?)$"
 REQUIRED_COLUMNS = [*NUMBER_COLUMNS, *TEXT_COLUMNS, DATE_COLUMN]
 
@@ -177,7 +178,7 @@ def _to_text(column: pd.Series) -> pd.Series:
         # The constructor leaves None alone, where astype("str") of pandas 2 would write "None".
         values = column.astype("object").where(column.notna(), None)
         column = pd.Series(values.to_numpy(), index=column.index, dtype="str")
-    return column.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
+    return column.str.replace(*WHOLE, regex=True)
 
 
 CONVERTERS = (
