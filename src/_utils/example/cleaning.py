@@ -99,7 +99,8 @@ def tidy(
         The table with the types of `clean`, the cells that cannot be read (null in the table) by
         column, and how many cells each rule changed.
     """
-    cells = {name: _is_unknown(column, unknown_codes) for name, column in raw.items()}
+    codes = [str(code) for code in unknown_codes]
+    cells = {name: _is_unknown(column, codes) for name, column in raw.items()}
     unknown = pd.DataFrame({name: each for name, each in cells.items() if each.any()})
     masked = raw.assign(**{name: _nullable(raw[name]).mask(unknown[name]) for name in unknown})
     converted = {name: CONVERTERS[name](masked[name]) for name in masked if name in CONVERTERS}

@@ -8,7 +8,7 @@ from _utils.example.cleaning import NUMBER_COLUMNS, REQUIRED_COLUMNS, clean
 
 DATA = Path(__file__).parents[3] / "resources" / "data"
 LIMITS = {
-    "unknown_codes": ["??", "-999", "inf"],
+    "unknown_codes": ["??", -999, "inf"],
     "min_comb_mpg": 5,
     "max_comb_mpg": 60,
     "max_engine_displacement": 9,
