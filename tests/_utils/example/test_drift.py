@@ -74,7 +74,7 @@ class TestPsi:
     @pytest.mark.parametrize(
         "numbers",
         [
-            [-2.2e-308, *range(10)] * 10,
+            [-2.2e-308] * 20 + [*range(10)] * 10,
             [number * 5e-324 for number in range(30)],
             [1 + number * 2.3e-16 for number in range(30)],
             [-np.inf] * 9 + [*range(12)] + [np.inf] * 9,
