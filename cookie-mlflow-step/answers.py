@@ -16,7 +16,7 @@ ARTIFACT = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}(:(latest|[0-9a-f]{12}))?"
 # What the files of a component use themselves, and what Jupyter puts into each notebook
 TAKEN = {
     *("help", "json", "sys", "tempfile", "Path", "int", "float", "In", "Out", "get_ipython"),
-    *("MlflowClient", "current_run_id", "log_artifact", "use_artifact"),
+    *("MlflowClient", "current_run_id", "log_artifact", "scratch_file", "use_artifact"),
 }
 # Type -> what reads a text as such, and what stands for a default that is not given.
 TYPES: dict[str, tuple[Callable[[str], Any], Any]] = {

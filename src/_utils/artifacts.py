@@ -154,7 +154,7 @@ def use_artifact(reference: str, type: str | None = None) -> Path:
     if found != artifact.digest and not artifact.snapshot:
         raise UserError(
             f"Artifact '{artifact.reference}' was changed after it was published: expected SHA-256 "
-            f"{artifact.digest}, found {found} at {path}. {again}"
+            f"{artifact.digest}, found {found} at {artifact.uri}. {again}"
         )
     source = json.dumps({"uri": artifact.uri})
     dataset = Dataset(name, artifact.version, source_type="local", source=source)

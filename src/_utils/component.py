@@ -2,10 +2,11 @@
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
@@ -89,3 +90,17 @@ def installed_packages() -> str:
     read = (package.metadata for package in distributions())
     lines = {f"{package['Name']}=={package['Version']}" for package in read}
     return "\n".join(sorted(lines, key=str.lower)) + "\n"
+
+
+def plain_names(names: Iterable[str]) -> dict[str, str]:
+    """Names for metrics and files, on any system, by the names of columns that they are about.
+
+    MLflow refuses most signs in them, so that `displacement (l)` becomes `displacement _l_`.
+    """
+    plain: dict[str, str] = {}
+    for name in names:
+        new = re.sub(r"[^\w .-]", "_", name)[:200]  # MLflow takes 250, and there is a prefix
+        while new in plain.values():
+            new += "_"
+        plain[name] = new
+    return plain

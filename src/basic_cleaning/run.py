@@ -8,16 +8,16 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
 
 import mlflow
-import pandas as pd
 
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.component import launch, scratch_file
 from _utils.example.cleaning import clean
+from _utils.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, clean, publish."""
-    raw = pd.read_parquet(use_artifact(args.input_artifact))
+    raw = read_table(use_artifact(args.input_artifact))
     cleaned, counts = clean(
         raw,
         unknown_codes=args.unknown_codes,

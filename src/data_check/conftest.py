@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from _utils.artifacts import current_run_id, use_artifact
 from _utils.component import installed_packages
+from _utils.tables import read_table
 from _utils.variables import resolved
 
 OPTIONS = {
@@ -59,13 +60,13 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session")
 def data(request: pytest.FixtureRequest) -> pd.DataFrame:
     """The cleaned data."""
-    return pd.read_parquet(use_artifact(request.config.option.input_artifact))
+    return read_table(use_artifact(request.config.option.input_artifact))
 
 
 @pytest.fixture(scope="session")
 def reference(request: pytest.FixtureRequest) -> pd.DataFrame:
     """The data it was made of."""
-    return pd.read_parquet(use_artifact(request.config.option.reference_artifact))
+    return read_table(use_artifact(request.config.option.reference_artifact))
 
 
 @pytest.fixture(scope="session")

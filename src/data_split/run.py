@@ -8,16 +8,16 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
 
 import mlflow
-import pandas as pd
 
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.component import launch, scratch_file
 from _utils.example.splitting import split
+from _utils.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, split, publish both parts."""
-    cleaned = pd.read_parquet(use_artifact(args.input_artifact))
+    cleaned = read_table(use_artifact(args.input_artifact))
     train, test = split(
         cleaned,
         test_size=args.test_size,

@@ -14,12 +14,13 @@ from mlflow.entities.model_registry import ModelVersion
 from sklearn.pipeline import Pipeline
 
 from _utils.artifacts import use_artifact
-from _utils.component import launch, scratch_folder
+from _utils.component import launch, plain_names, scratch_folder
 from _utils.example.figures import predicted_against_actual, residual_figure
 from _utils.example.model import FEATURES, TARGET
 from _utils.example.promotion import decide_promotion, unseen_rows
 from _utils.example.scores import regression_scores, scores_by
 from _utils.registry import CHALLENGER, CHAMPION, fetch_model, find_version, promote, register_model
+from _utils.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:
@@ -27,8 +28,8 @@ def go(args: argparse.Namespace) -> None:
     # A copy, for MLflow loads no model below a folder whose name has a # or a %
     files = shutil.copytree(use_artifact(args.model_artifact), scratch_folder() / "model")
     model = mlflow.sklearn.load_model(str(files))
-    train = pd.read_parquet(use_artifact(args.train_artifact))
-    test = pd.read_parquet(use_artifact(args.test_artifact))
+    train = read_table(use_artifact(args.train_artifact))
+    test = read_table(use_artifact(args.test_artifact))
     actual, predicted = test[TARGET], model.predict(test[FEATURES])
     scores = regression_scores(actual, predicted)
     baseline = np.full(len(test), train[TARGET].mean())
@@ -39,7 +40,8 @@ def go(args: argparse.Namespace) -> None:
         mlflow.log_metric(f"mean_predictor_{name}", value)
     mlflow.log_figure(predicted_against_actual(actual, predicted), "predicted_against_actual.png")
     mlflow.log_figure(residual_figure(actual, predicted), "residuals.png")
-    mlflow.log_text(table.to_csv(index=False), f"scores_by_{args.scores_by}.csv")
+    column = plain_names([args.scores_by])[args.scores_by]
+    mlflow.log_text(table.to_csv(index=False), f"scores_by_{column}.csv")
     promoted, reason = register_and_compare(args, model, test, scores)
     mlflow.set_tag("promotion", reason)
     print(f"{'Promoted' if promoted else 'Not promoted'}: {reason}")
@@ -78,7 +80,7 @@ def errors_beside_champion(
     if not champion:
         return None
     if seen := champion.tags.get("train_artifact"):
-        test = unseen_rows(test, pd.read_parquet(use_artifact(seen)))
+        test = unseen_rows(test, read_table(use_artifact(seen)))
     rivals = {CHAMPION: mlflow.sklearn.load_model(str(fetch_model(champion))), CHALLENGER: model}
     errors = {
         name: float((test[TARGET] - rival.predict(test[FEATURES])).abs().mean())

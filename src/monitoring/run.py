@@ -13,7 +13,7 @@ from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
 from _utils.artifacts import use_artifact
-from _utils.component import launch
+from _utils.component import launch, plain_names
 from _utils.errors import UserError
 from _utils.example.drift import CATEGORY, NUMBER, TEXT, compare, performance
 from _utils.example.drift_figures import history_figure, psi_figure, shares_figure
@@ -22,6 +22,7 @@ from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, TARGET
 from _utils.example.model import TEXT as TEXT_COLUMN
 from _utils.example.verdict import judge, summarize
 from _utils.registry import fetch_model, find_version
+from _utils.tables import read_table
 
 KINDS = dict.fromkeys(NUMERIC, NUMBER) | dict.fromkeys(CATEGORICAL, CATEGORY) | {TEXT_COLUMN: TEXT}
 LIMITS = ["max_psi", "significance", "max_new_missing", "max_unseen_share", "max_mae_ratio"]
@@ -32,10 +33,11 @@ MOST_BATCHES = 100  # MLflow takes 1000 metrics at a time
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, compare, judge, publish."""
-    batch = pd.read_parquet(use_artifact(args.predictions_artifact))
+    columns = [*KINDS, TARGET, "prediction", "model_version"]
+    batch = read_table(use_artifact(args.predictions_artifact), columns)
     version = version_of(batch, args.registered_model)
-    train = pd.read_parquet(use_artifact(version.tags["train_artifact"]))
-    test = pd.read_parquet(use_artifact(version.tags["test_artifact"]))
+    train = read_table(use_artifact(version.tags["train_artifact"]))
+    test = read_table(use_artifact(version.tags["test_artifact"]))
     # What a forest predicts for the rows it was trained on is nearly the truth, which it never is
     # for new rows: so predictions are compared with those for rows that it has not seen.
     model = mlflow.sklearn.load_model(str(fetch_model(version)))
@@ -119,8 +121,9 @@ def log_metrics(
         **scores,
         "rows": rows,
     }
+    names = plain_names(columns.index)
     for kind in ("psi", "missing", "unseen"):
-        found |= {f"{kind}.{name}": value for name, value in columns[kind].dropna().items()}
+        found |= {f"{kind}.{names[name]}": value for name, value in columns[kind].dropna().items()}
     mlflow.log_metrics({name: value for name, value in found.items() if pd.notna(value)})
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
 
 import mlflow
-import pandas as pd
 from mlflow.models import infer_signature
 
 from _utils.artifacts import log_artifact, use_artifact
@@ -24,6 +23,7 @@ from _utils.example.model import (
 )
 from _utils.example.scores import regression_scores
 from _utils.example.splitting import split
+from _utils.tables import read_table
 
 # What it takes to load the model; said here, for finding it out takes MLflow several seconds.
 MODEL_PACKAGES = ["scikit-learn", "pandas", "numpy", "skops"]
@@ -31,7 +31,7 @@ MODEL_PACKAGES = ["scikit-learn", "pandas", "numpy", "skops"]
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, train and validate, publish."""
-    data = pd.read_parquet(use_artifact(args.train_artifact))
+    data = read_table(use_artifact(args.train_artifact))
     train, validation = split(
         data,
         test_size=args.validation_size,

@@ -4,6 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from _utils.appending import append
+from _utils.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,34 @@ def test_the_old_rows_come_first_and_the_wider_type_is_taken(tmp_path, old, new,
     )
     both = pq.read_table(tmp_path / "both").to_pydict()
     assert both == (expected or {"a": [1, None], "b": ["x", "y"], "c": [None, 2]})
+
+
+LARGE = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (pa.array([LARGE, None]), pa.array([0.5]), [str(LARGE), None, "0.5"]),
+        (pa.array([LARGE, None]), pa.array([1], pa.uint64()), [LARGE, None, 1]),
+        (pa.array([LARGE]), pa.array([2**64 - 1], pa.uint64()), [LARGE, 2**64 - 1]),
+        (pa.array([-1]), pa.array([2**64 - 1], pa.uint64()), ["-1", str(2**64 - 1)]),
+        (pa.array([LARGE, None]).dictionary_encode(), pa.array([1]), [LARGE, None, 1]),
+        (pa.array(["a", None]).dictionary_encode(), pa.array(["b"]), ["a", None, "b"]),
+    ],
+)
+def test_whole_numbers_stay_exact(tmp_path, old, new, expected):
+    for name, column in [("old", old), ("new", new)]:
+        pq.write_table(pa.table({"a": column}), tmp_path / name)
+    append(tmp_path / "new", tmp_path / "old", tmp_path / "both")
+    assert pq.read_table(tmp_path / "both")["a"].to_pylist() == expected
+
+
+def test_a_column_without_a_common_type_is_told(tmp_path):
+    pq.write_table(pa.table({"a": [[1]]}), tmp_path / "old")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "new")
+    with pytest.raises(UserError, match="Column 'a' holds values of the type list"):
+        append(tmp_path / "new", tmp_path / "old", tmp_path / "both")
 
 
 def test_a_date_and_a_text(tmp_path):

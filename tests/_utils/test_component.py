@@ -7,6 +7,8 @@ import mlflow
 import pytest
 from conftest import ROOT, Store
 
+from _utils.component import plain_names
+
 SCRIPT = """
 import argparse, sys
 sys.path.append({src!r})
@@ -82,3 +84,14 @@ def test_a_wrong_value_from_the_environment_is_not_told(component):
     ran, run, _ = component("pass", kind="int")
     assert (ran.returncode, run.info.status) == (1, "FAILED")
     assert "argument --x: invalid int value: 'a ${oc.env:PW}'" in ran.stderr
+
+
+def test_any_column_has_a_name_that_mlflow_takes(scratch_store):
+    columns = ["displacement (l)", "displacement [l]", "km/h", "..", "a:b", "50 %", "é", "x" * 300]
+    names = plain_names(columns)
+    assert list(names) == columns and len({*names.values()}) == len(columns)
+    mlflow.set_experiment("names")
+    with mlflow.start_run() as run:
+        mlflow.log_metrics({f"psi.{name}": 1 for name in names.values()})
+    assert len(mlflow.get_run(run.info.run_id).data.metrics) == len(columns)
+    assert not set('/\\:*?"<>|') & set("".join(names.values()))

@@ -1,4 +1,5 @@
 import csv
+import json
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from _utils import tables
 from _utils.errors import UserError
-from _utils.tables import to_parquet
+from _utils.tables import read_table, to_parquet
 
 
 def converted(folder: Path, name: str, content: str | bytes) -> pa.Table:
@@ -34,6 +35,9 @@ def converted(folder: Path, name: str, content: str | bytes) -> pa.Table:
         (["00123", "456"], "string", ["00123", "456"]),
         (["0x1F", "1"], "string", ["0x1F", "1"]),
         (["12345678901234567890", "1"], "string", ["12345678901234567890", "1"]),
+        (["9223372036854775808", "1"], "string", ["9223372036854775808", "1"]),
+        (["9007199254740993", "0.5"], "string", ["9007199254740993", "0.5"]),
+        (["1e999", "1"], "string", ["1e999", "1"]),
         (["true", "false"], "string", ["true", "false"]),
         (["2012-05-06", "2012-05-07"], "string", ["2012-05-06", "2012-05-07"]),
     ],
@@ -76,6 +80,93 @@ def test_any_text_survives_the_way_through_a_csv(rows):
         table = pq.read_table(target)
     expected = [[field or None for field in row] for row in rows]
     assert [list(row) for row in zip(*table.to_pydict().values(), strict=True)] == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "told"),
+    [
+        (
+            "a;b\n1,5;x\n2;y\n",
+            {"a": [1.5, 2.0], "b": ["x", "y"]},
+            ["semicolons, decimals have a comma"],
+        ),
+        ("a;b\n1.5;x,y\n2;y\n", {"a": [1.5, 2.0], "b": ["x,y", "y"]}, ["semicolons"]),
+        ("a;b\n1.5;0,5\n", {"a": [1.5], "b": ["0,5"]}, ["decimal commas stay text", "(b)"]),
+        ("a|b\n1|2\n", {"a": [1], "b": [2]}, ["pipes"]),
+        ("a\tb\n1\t2,3\n", {"a": [1], "b": ["2,3"]}, ["tabs"]),
+        ("a,b\n1;2;3,x;y;z\n", {"a": ["1;2;3"], "b": ["x;y;z"]}, []),
+        ("a\nx;y\nz\n", {"a": ["x;y", "z"]}, []),
+    ],
+)
+def test_the_delimiter_is_found(tmp_path, capsys, content, expected, told):
+    assert converted(tmp_path, "x.csv", content).to_pydict() == expected
+    printed = capsys.readouterr().out
+    assert [part for part in told if part not in printed] == [] and bool(told) == bool(printed)
+
+
+def test_words_that_keep_numbers_from_being_read_as_such_are_told(tmp_path, capsys):
+    converted(tmp_path, "x.csv", "a,b,c,d,e\n1,NA,x,0.5,1\nNA,2.5,NA,1,car\n")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "because of ['NA'] in 2 columns (a, b)" in line and "cleaning.unknown_codes" in line
+
+
+IDS = [2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 + 1, 10**19 + 1, 2**64 - 1, 10**25 + 1]
+
+
+@pytest.mark.parametrize("other", [None, 1])
+@pytest.mark.parametrize("number", IDS)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_whole_numbers_are_exact_from_the_source_to_the_frame(tmp_path, suffix, number, other):
+    values = [number, number - 1, other]
+    source = tmp_path / f"x.{suffix}"
+    if suffix == "parquet":
+        kind = pa.int64() if number < 2**63 else pa.uint64() if number < 2**64 else pa.string()
+        values = [value and str(value) for value in values] if kind == pa.string() else values
+        pq.write_table(pa.table({"id": pa.array(values, kind), "x": "abc"}), source)
+    elif suffix == "csv":
+        rows = ["" if value is None else value for value in values]
+        source.write_text("id,x\n" + "".join(f"{row},x\n" for row in rows))
+    else:
+        source.write_text("".join(json.dumps({"id": value}) + "\n" for value in values))
+    to_parquet(source, tmp_path / "out.parquet")
+    column = read_table(tmp_path / "out.parquet")["id"]
+    expected = ["" if value is None else str(value) for value in values]
+    assert column.astype("object").where(column.notna(), "").astype("str").tolist() == expected
+    assert not column.duplicated().any()
+
+
+def test_a_json_number_beyond_int64_may_come_late(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "JSON_CHUNK_BYTES", 10)
+    lines = '{"id": 1, "x": 9007199254740993}\n{"id": 9223372036854775808, "x": 0.50}\n{}\n'
+    assert converted(tmp_path, "x.jsonl", lines).to_pydict() == {
+        "id": ["1", "9223372036854775808", None],
+        "x": ["9007199254740993", "0.50", None],
+    }
+
+
+class TestReading:
+    def read(self, folder, column: pa.Array):
+        pq.write_table(pa.table({"x": column}), folder / "x.parquet")
+        return read_table(folder / "x.parquet")["x"]
+
+    @pytest.mark.parametrize("kind", ["int8", "int64", "uint64", "category"])
+    def test_whole_numbers_stay_whole_beside_nulls(self, tmp_path, kind):
+        is_category = kind == "category"
+        column = pa.array([1, 2, None], "int64" if is_category else kind)
+        read = self.read(tmp_path, column.dictionary_encode() if is_category else column)
+        assert read.astype("object").map(str, na_action="ignore").tolist()[:2] == ["1", "2"]
+        assert read.isna().tolist() == [False, False, True]
+        assert self.read(tmp_path, column[:2]).tolist() == [1, 2]
+
+    @pytest.mark.parametrize(
+        "column",
+        [pa.array([[1]]), pa.array([{"a": 1}]), pa.array([b"a"]), pa.array([b"a"], pa.binary(1))],
+        ids=lambda column: str(column.type),
+    )
+    def test_a_column_of_lists_and_the_like_is_told(self, tmp_path, column):
+        with pytest.raises(UserError, match=r"Column 'x' of x.parquet holds values of the type"):
+            self.read(tmp_path, column)
+        assert read_table(tmp_path / "x.parquet", ["y"]).empty
 
 
 def test_tabs_part_the_fields_of_a_tsv(tmp_path):

@@ -1,8 +1,15 @@
 """Notebooks of ideas: they are without outputs, and run after the pipeline did."""
 
+import sys
+
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, type_in
+
+from _utils.tables import to_parquet
 
 NOTEBOOKS = sorted([*ROOT.glob("notebooks/**/*.ipynb"), *ROOT.glob("src/*/*.ipynb")])
 
@@ -13,6 +20,34 @@ def test_they_are_kept_without_outputs(path):
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert code
     assert not [cell for cell in code if cell.outputs or cell.execution_count]
+
+
+RAW = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv")
+
+
+@pytest.mark.parametrize(
+    "cars",
+    [
+        RAW.head(50).astype("object").fillna("x"),
+        RAW.head(1),
+        RAW.head(5).assign(**dict.fromkeys(RAW)),
+        pd.DataFrame(1, index=range(5), columns=RAW.columns),
+        RAW.replace({"comb_mpg": {20: "NA"}, "engine_displacement": {2.0: np.inf}}).head(200),
+        RAW.head(5).assign(**{"price $_$": None, "class": "$\\x$"}),
+    ],
+    ids=["no null", "one row", "only nulls", "constant", "NA and inf", "dollars"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_the_first_look_at_any_data(cars, tmp_path, monkeypatch):
+    cars.to_csv(tmp_path / "x.csv", index=False)
+    to_parquet(tmp_path / "x.csv", tmp_path / "x.parquet")
+    monkeypatch.setattr("_utils.artifacts.use_artifact", lambda _: tmp_path / "x.parquet")
+    monkeypatch.setattr(plt, "show", lambda: [plt.gcf().canvas.draw(), plt.close("all")])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    shell = {}
+    for cell in nbformat.read(ROOT / "src/eda/eda.ipynb", as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, shell)
 
 
 @pytest.mark.slow

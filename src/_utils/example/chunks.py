@@ -13,6 +13,7 @@ from _utils.errors import UserError
 from _utils.example.cleaning import DATE_COLUMN, NUMBER_COLUMNS, TEXT_COLUMNS
 from _utils.example.model import FEATURES
 from _utils.example.scoring import PREDICTION, REASON, score
+from _utils.tables import open_table, refuse_compound, to_frame
 
 # Of the rows
 COUNTS = ("rows", "scored", "rejected")
@@ -70,11 +71,8 @@ def score_file(
             tqdm(total=file.metadata.num_rows, unit=" rows", disable=None) as bar,
         ):
             for batch in file.iter_batches(chunk_rows, columns=names):
-                # Whole numbers stay such beside nulls: a text is 5, not 5.0, in every chunk;
-                # and the index counts the rows, also in a file that pandas wrote with another.
-                chunk = batch.select(known).to_pandas(
-                    integer_object_nulls=True, ignore_metadata=True
-                )
+                # The index counts the rows, also in a file that pandas wrote with another
+                chunk = to_frame(batch.select(known), "the input", ignore_metadata=True)
                 frame, why = score(model, chunk, **limits)
                 table = _table(batch, frame.assign(**versions), predictions.schema)
                 predictions.write_table(table)
@@ -85,18 +83,6 @@ def score_file(
                 reasons = Counter(dict((reasons + Counter(why)).most_common(REASONS_KEPT)))
                 bar.update(batch.num_rows)
     return counts, reasons
-
-
-def open_table(source: Path) -> pq.ParquetFile:
-    """Open a Parquet file.
-
-    Raises:
-        UserError: It is none.
-    """
-    try:
-        return pq.ParquetFile(source)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{source.name} is not a Parquet file: {error}. Give raw data.") from error
 
 
 def check_columns(raw: pa.Schema, needed: list[str]) -> None:
@@ -110,12 +96,7 @@ def check_columns(raw: pa.Schema, needed: list[str]) -> None:
             f"The model needs {missing}, which the input lacks; it has {raw.names}. Name the "
             "columns so in the source, or score with a version that does without."
         )
-    for field in raw:
-        if field.name in TYPES and (pa.types.is_nested(field.type) or "binary" in str(field.type)):
-            raise UserError(
-                f"Column '{field.name}' of the input holds values of the type {field.type}. "
-                "Give it as texts or numbers."
-            )
+    refuse_compound(pa.schema([field for field in raw if field.name in TYPES]), "the input")
 
 
 def _table(batch: pa.RecordBatch, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -7,7 +7,6 @@ from _utils.errors import UserError
 
 NUMBER_COLUMNS = [
     "model_yr",
-    "model_type_index",
     "engine_displacement",
     "no_cylinders",
     "city_mpg",
@@ -20,6 +19,7 @@ TEXT_COLUMNS = [
     "division",
     "carline",
     "mfr_code",
+    "model_type_index",
     "transmission_speed",
     "guzzler",
     "air_aspir_method",
@@ -37,6 +37,8 @@ TEXT_COLUMNS = [
     "fuel_cell",
 ]
 DATE_COLUMN = "release_date"
+WHOLE = r"^(-?\d+)\.0+$", r"\1"  # 5.0, which a whole number becomes beside decimals, is 5
+OFFSET = r"([T ].*?) ?(Z|[+-]\d\d(:?\d\d)?)$"
 REQUIRED_COLUMNS = [*NUMBER_COLUMNS, *TEXT_COLUMNS, DATE_COLUMN]
 
 
@@ -52,13 +54,13 @@ def clean(
 
     Args:
         raw: One row per car, with at least REQUIRED_COLUMNS. It is left as it is.
-        unknown_codes: Texts that mean "unknown"; a cell that equals one becomes null.
+        unknown_codes: Texts and numbers (also inf) that mean "unknown"; such a cell becomes null.
         min_comb_mpg: Least plausible `comb_mpg`, in miles per US gallon; other rows are dropped.
         max_comb_mpg: Greatest plausible `comb_mpg`, in miles per US gallon.
         max_engine_displacement: Greatest plausible `engine_displacement`, in litres. Null is kept.
 
     Returns:
-        The cleaned table (numbers float64, texts `str`, one datetime64 without time zone, in UTC)
+        The cleaned table (numbers float64, texts `str`, one datetime64: the day as it is written)
         and how many rows or cells each rule changed, by the name of the rule.
 
     Raises:
@@ -66,7 +68,14 @@ def clean(
     """
     _check_columns(raw)
     frame, unread, mended = tidy(raw.reset_index(drop=True), unknown_codes)
-    _refuse(unread)
+    dates = {name: unread.pop(name) for name in [DATE_COLUMN] if name in unread}
+    infinite = {name: np.isinf(frame[name]).to_numpy() for name in NUMBER_COLUMNS}
+    _refuse(dates, "a date like 2012-05-06")
+    _refuse(unread, "a number")
+    _refuse(
+        {name: raw.loc[cells, name] for name, cells in infinite.items() if cells.any()},
+        "a finite number",
+    )
     frame, dropped = _drop_rows(frame, min_comb_mpg, max_comb_mpg, max_engine_displacement)
     counts = {
         "rows_in": len(raw),
@@ -84,15 +93,16 @@ def tidy(
 
     Args:
         raw: One row per car. It is left as it is; of REQUIRED_COLUMNS any may be missing.
-        unknown_codes: Texts that mean "unknown"; a cell that equals one becomes null.
+        unknown_codes: As `clean` takes them.
 
     Returns:
         The table with the types of `clean`, the cells that cannot be read (null in the table) by
         column, and how many cells each rule changed.
     """
-    unknown = raw.select_dtypes(exclude="number").isin(unknown_codes)
-    unknown = unknown.loc[:, unknown.any()]
-    masked = raw.assign(**{name: raw[name].mask(unknown[name]) for name in unknown})
+    codes = [str(code) for code in unknown_codes]
+    cells = {name: _is_unknown(column, codes) for name, column in raw.items()}
+    unknown = pd.DataFrame({name: each for name, each in cells.items() if each.any()})
+    masked = raw.assign(**{name: _nullable(raw[name]).mask(unknown[name]) for name in unknown})
     converted = {name: CONVERTERS[name](masked[name]) for name in masked if name in CONVERTERS}
     unread = {
         name: masked.loc[column.isna() & masked[name].notna(), name]
@@ -127,31 +137,49 @@ def _check_columns(raw: pd.DataFrame) -> None:
         )
 
 
-def _refuse(unread: dict[str, pd.Series]) -> None:
-    for name, cells in unread.items():
-        meaning = "a date like 2012-05-06" if name == DATE_COLUMN else "a number"
+def _refuse(cells: dict[str, pd.Series], meaning: str) -> None:
+    for name, values in cells.items():
         raise UserError(
-            f"'{cells.iloc[0]}' in column '{name}' is not {meaning} ({len(cells)} such "
-            "cells). Mend the source, or add the value to unknown_codes in config.yaml."
+            f"'{values.iloc[0]}' in column '{name}' is not {meaning} ({len(values)} such "
+            "cells). Mend the source, or add the value to unknown_codes in config.yaml, which "
+            "makes it null."
         )
 
 
+def _is_unknown(column: pd.Series, codes: list[str]) -> pd.Series:
+    if pd.api.types.is_float_dtype(column):
+        return column.isin(pd.to_numeric(pd.Series(codes, dtype="str"), errors="coerce").dropna())
+    whole = pd.api.types.is_integer_dtype(column)
+    return (column.astype("str") if whole else column).isin(codes)
+
+
+def _nullable(column: pd.Series) -> pd.Series:
+    # Null in an integer column, which would become decimals
+    return column.convert_dtypes() if pd.api.types.is_integer_dtype(column) else column
+
+
 def _to_numbers(column: pd.Series) -> pd.Series:
+    if column.dtype.kind in "mM":  # times, of which pandas would make nanoseconds
+        column = _to_text(column)
     return pd.to_numeric(column, errors="coerce").astype("float64")
 
 
 def _to_dates(column: pd.Series) -> pd.Series:
-    dates = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
+    """The days as they are written: with the zone of a date it would be another day in UTC."""
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        text = _to_text(column).str.replace(OFFSET, r"\1", regex=True)
+        column = pd.to_datetime(text, format="ISO8601", errors="coerce")
     # An explicit unit, for the default one depends on the version of pandas.
-    return dates.dt.tz_localize(None).dt.as_unit("us")
+    return column.dt.tz_localize(None).dt.normalize().dt.as_unit("us")
 
 
 def _to_text(column: pd.Series) -> pd.Series:
-    if column.dtype == "str":
-        return column
-    # The constructor leaves None alone, where astype("str") of pandas 2 would write "None".
-    values = column.astype("object").where(column.notna(), None)
-    return pd.Series(values.to_numpy(), index=column.index, dtype="str")
+    """Texts, in which a whole number has no decimals, for beside decimals 5 becomes 5.0."""
+    if column.dtype != "str":
+        # The constructor leaves None alone, where astype("str") of pandas 2 would write "None".
+        values = column.astype("object").where(column.notna(), None)
+        column = pd.Series(values.to_numpy(), index=column.index, dtype="str")
+    return column.str.replace(*WHOLE, regex=True)
 
 
 CONVERTERS = (

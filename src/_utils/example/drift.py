@@ -5,6 +5,10 @@ refuted by differences that do not matter, and with few rows large differences a
 each column has an effect size (PSI, a share) as well as a p-value, and `judge` asks for both.
 """
 
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -60,19 +64,37 @@ def count_cells(reference: pd.Series, batch: pd.Series) -> pd.DataFrame:
         The numbers of rows, `reference` and `batch`, by value; the rare ones are "others".
     """
     smaller = min(len(reference), len(batch))
+    label: Callable[[Any], str] = str
     if pd.api.types.is_numeric_dtype(reference) and reference.nunique() > MAX_BINS:
-        bins = min(MAX_BINS, max(1, smaller // ROWS_PER_BIN))
-        edges = np.unique(reference.quantile(np.linspace(0, 1, bins + 1)[1:-1]))
-        limits = [-np.inf, *edges, np.inf]
-        reference, batch = (pd.cut(each.astype("float64"), limits) for each in (reference, batch))
+        reference, batch = (each.astype("float64") for each in (reference, batch))
+        edges = _edges(reference, min(MAX_BINS, max(1, smaller // ROWS_PER_BIN)))
+        label = _bin_names(edges).__getitem__
+        reference, batch = (
+            pd.Series(np.searchsorted(edges, each), dtype="object").where(each.notna().to_numpy())
+            for each in (reference, batch)
+        )
     both = pd.concat([reference.astype("object"), batch.astype("object")])
     codes, values = pd.factorize(both.where(both.notna(), None), sort=True, use_na_sentinel=False)
     samples = {"reference": codes[: len(reference)], "batch": codes[len(reference) :]}
     counts = pd.DataFrame(
         {name: np.bincount(each, minlength=len(values)) for name, each in samples.items()},
-        index=["null" if value is None or value != value else str(value) for value in values],
+        index=["null" if value is None or value != value else label(value) for value in values],
     )
     return _pool_rare(counts, smaller)
+
+
+def _edges(numbers: pd.Series, bins: int) -> np.ndarray:
+    """The limits between bins with as many of the numbers each."""
+    with np.errstate(over="ignore", invalid="ignore"):  # between the greatest numbers there are
+        edges = numbers[np.isfinite(numbers)].quantile(np.linspace(0, 1, bins + 1)[1:-1])
+    return np.unique(edges[np.isfinite(edges)])
+
+
+def _bin_names(edges: np.ndarray) -> list[str]:
+    names = [f"{edge:.4g}" for edge in edges]
+    if len({*names}) < len(names):
+        names = [repr(float(edge)) for edge in edges]
+    return [f"({low}, {high}]" for low, high in pairwise(["-inf", *names, "inf"])]
 
 
 def psi(counts: pd.DataFrame) -> float:

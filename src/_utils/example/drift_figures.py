@@ -46,8 +46,7 @@ def shares_figure(reference: pd.Series, batch: pd.Series) -> Figure:
     places = pd.Series(range(len(shares)))
     axes.barh(places + 0.2, shares["reference"], height=0.4, color="0.7", label="reference")
     axes.barh(places - 0.2, shares["batch"], height=0.4, color="tab:blue", label="new")
-    # A dollar sign would start a formula
-    axes.set_yticks(places, [label.replace("$", r"\$") for label in shares.index])
+    axes.set_yticks(places, shares.index)
     left_out = len(counts) - len(shares)
     note = f" ({left_out} values with less change are left out)" if left_out else ""
     axes.set(title=batch.name, xlabel=f"Share of the rows{note}")

@@ -5,10 +5,14 @@ They are made without pyplot, which would keep every figure in memory and wants 
 
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+# The names of columns and values are no formulas, also if there is a dollar sign in them
+mpl.rcParams["text.parse_math"] = False
 
 POINTS: dict[str, Any] = {"s": 18, "alpha": 0.5, "color": "tab:blue", "edgecolors": "none"}
 LINE: dict[str, Any] = {"color": "0.3", "linewidth": 1, "linestyle": "--"}

@@ -83,13 +83,16 @@ def feature_importance(model: Pipeline) -> pd.Series:
 
 
 def _filled(encoder: BaseEstimator) -> Pipeline:
-    """The encoder, with the word "missing" in place of nulls.
+    """The encoder, with the word "missing" in place of nulls, and numbers as texts.
 
-    SimpleImputer will not do: it takes a column of nulls for numbers, and None for a value.
+    SimpleImputer will not do: it takes a column of nulls for numbers, and None for a value. A code
+    that is trained as the text 1 may come as a number in JSON, which beside a null is 1.0.
     """
     return make_pipeline(
+        FunctionTransformer(methodcaller("convert_dtypes")),
         FunctionTransformer(methodcaller("astype", "object")),
         FunctionTransformer(methodcaller("fillna", "missing")),
+        FunctionTransformer(methodcaller("astype", "str")),
         encoder,
     )
 

@@ -8,7 +8,7 @@ from _utils.example.cleaning import NUMBER_COLUMNS, REQUIRED_COLUMNS, clean
 
 DATA = Path(__file__).parents[3] / "resources" / "data"
 LIMITS = {
-    "unknown_codes": ["??"],
+    "unknown_codes": ["??", -999, "inf"],
     "min_comb_mpg": 5,
     "max_comb_mpg": 60,
     "max_engine_displacement": 9,
@@ -46,6 +46,9 @@ def raw(**columns) -> pd.DataFrame:
             "engine_displacement",
             [None, 2.5, 3.0],
         ),
+        ("unknown_codes", {"no_gears": [5, -999, 6]}, 3, "no_gears", [5.0, None, 6.0]),
+        ("unknown_codes", {"no_gears": [5, float("inf"), 6]}, 3, "no_gears", [5.0, None, 6.0]),
+        ("unknown_codes", {"car_truck": [1, -999, 3]}, 3, "car_truck", ["1", None, "3"]),
         ("comb_mpg_outliers", {"comb_mpg": [5, 60, 61]}, 2, "comb_mpg", [5.0, 60.0]),
         ("comb_mpg_outliers", {"comb_mpg": [4, 20, 30]}, 2, "comb_mpg", [20.0, 30.0]),
         ("comb_mpg_outliers", {"comb_mpg": [None, 20, 30]}, 2, "comb_mpg", [20.0, 30.0]),
@@ -72,14 +75,41 @@ def test_rows_alike_but_for_an_unknown_code_are_duplicates():
     assert (len(frame), counts["duplicates"]) == (2, 1)
 
 
+@pytest.mark.parametrize("column", ["model_type_index", "vin"])
+@pytest.mark.parametrize("third", [None, 1])
+def test_rows_that_differ_in_a_large_id_are_no_duplicates(column, third):
+    ids = pd.array([2**53, 2**53 + 1, third], dtype="Int64")
+    frame, counts = clean(raw(carline="a", **{column: ids}), **LIMITS)
+    assert (len(frame), counts["duplicates"]) == (3, 0)
+    assert frame[column].map(str).tolist()[:2] == ["9007199254740992", "9007199254740993"]
+
+
+@pytest.mark.parametrize("codes", [[1, 3, None], [1.0, 3.0, None], ["1", "3.0", None]])
+def test_a_whole_number_reads_alike_in_any_column_of_texts(codes):
+    column = pd.array(codes, dtype="Int64") if codes == [1, 3, None] else codes
+    frame, _ = clean(raw(car_truck=column), **LIMITS)
+    assert frame["car_truck"].tolist()[:2] == ["1", "3"] and frame["car_truck"].hasnans
+
+
 @pytest.mark.parametrize(
-    "date", ["2021-02-01", "2021-02-01T00:00:00Z", "2021-02-01T02:00:00+02:00"]
+    "date",
+    [
+        "2021-02-01",
+        "2021-02-01T00:00:00Z",
+        "2021-02-01T02:00:00+02:00",
+        "2021-02-01T00:00:00+02:00",
+        "2021-02-01 23:59:59.5-0500",
+        "20210201",
+        20210201,
+        pd.Timestamp("2021-02-01", tz="Asia/Tokyo"),
+    ],
 )
 def test_dates_have_one_type(date):
-    frame, _ = clean(raw(release_date=["2012-05-06", date, None]), **LIMITS)
-    assert frame["release_date"].dtype == "datetime64[us]"
-    assert frame["release_date"][1] == pd.Timestamp("2021-02-01")
-    assert frame["release_date"].isna().tolist() == [False, False, True]
+    for dates in (["2012-05-06", date, None], [date, date, None]):
+        frame, _ = clean(raw(release_date=pd.Series(dates)), **LIMITS)
+        assert frame["release_date"].dtype == "datetime64[us]"
+        assert frame["release_date"][1] == pd.Timestamp("2021-02-01")
+        assert frame["release_date"].isna().tolist() == [False, False, True]
 
 
 def test_types():
@@ -104,6 +134,9 @@ def test_the_raw_data_stay_as_they_are():
         (raw(engine_displacement=10), "3 above engine_displacement 9"),
         (raw().head(0), "none of 0 rows"),
         (raw(comb_mpg=["20", "twenty", "x"]), "'twenty' in column 'comb_mpg' is not a number"),
+        (raw(no_gears=[5, -float("inf"), 6]), "'-inf' in column 'no_gears' is not a finite"),
+        (raw(no_gears=["5", "1e999", "6"]), "'1e999' in column 'no_gears' is not a finite"),
+        (raw(no_gears=pd.Timestamp(0)), "'1970-.*' in column 'no_gears' is not a number"),
         (raw(release_date="May"), r"'May' in column 'release_date' is not a date .*\(3 such"),
     ],
 )

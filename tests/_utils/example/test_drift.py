@@ -71,6 +71,24 @@ class TestPsi:
         assert counts["reference"].tolist() == [10] * 10
         assert counts["batch"].tolist() == [0] * 9 + [100]
 
+    @pytest.mark.parametrize(
+        "numbers",
+        [
+            [-2.2e-308] * 20 + [*range(10)] * 10,
+            [number * 5e-324 for number in range(30)],
+            [1 + number * 2.3e-16 for number in range(30)],
+            [-np.inf] * 9 + [*range(12)] + [np.inf] * 9,
+            [-1.7e308, *range(12), 1.7e308] * 3,
+        ],
+    )
+    def test_any_numbers_can_be_counted(self, numbers):
+        numbers = column([*map(float, numbers)])
+        counts = count_cells(numbers, numbers[::-1])
+        assert counts.sum().tolist() == [len(numbers)] * 2 and counts.index.is_unique
+        assert psi(counts) == 0
+        table = compare(numbers.to_frame(), numbers.to_frame(), {"x": NUMBER})
+        assert table.loc[0, "p_value"] == 1
+
     def test_few_numbers_are_cells_of_their_own(self):
         assert psi(count_cells(column([5.0] * 50), column([4.0] * 50))) > 5
 

@@ -54,6 +54,12 @@ def test_psi_from_the_top():
     assert plt.get_fignums() == []
 
 
+def test_names_are_no_formulas():
+    psi_figure(pd.Series({"price ($)": 1.0, EVIL: 1.0}), max_psi=0.25).draw_without_rendering()
+    named = {"reference": REFERENCE["x"].rename(EVIL), "batch": BATCH["x"].rename(EVIL)}
+    shares_figure(**named).draw_without_rendering()
+
+
 def test_history():
     times = pd.to_datetime(["2026-01-01", "2026-02-01"], utc=True)
     history = pd.DataFrame({"alarm": [0, 1], "mae_ratio": [np.nan, np.nan]}, index=times)

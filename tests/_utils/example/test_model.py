@@ -122,3 +122,13 @@ def test_real_data():
     assert mean_absolute_error(test[TARGET], model.predict(test)) < 1.5
     assert mean_absolute_error(test[TARGET], mean.predict(test)) > 3.5
     assert feature_importance(model).index[0] == "engine_displacement"
+
+
+@pytest.mark.parametrize("codes", [[1, 3, None], [1.0, 3.0, None], ["1", 3, None], [1, 3, 1]])
+def test_codes_that_are_numbers_in_json_are_the_texts_of_training(codes):
+    known = pd.concat([cars(car_truck=["1", "3", None])] * 5, ignore_index=True)
+    model = build_model(10, FOREST).fit(known, [40.0, 30.0, 20.0] * 5)
+    texts = [None if code is None else str(int(code)) for code in codes]
+    frames = [cars(car_truck=pd.Series(each, dtype="object")) for each in (texts, codes)]
+    as_texts, as_numbers = (model["encoder"].transform(frame) for frame in frames)
+    assert np.array_equal(as_texts, as_numbers)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from _utils.errors import UserError
 from _utils.example.chunks import score_file
-from _utils.example.cleaning import clean
+from _utils.example.cleaning import clean, tidy
 from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, TEXT, build_model
 from _utils.example.scoring import predict, prepare, score
+from _utils.tables import read_table
 
 DATA = Path(__file__).parents[3] / "resources" / "data"
 LIMITS = {"unknown_codes": ["??"], "max_engine_displacement": 9}
@@ -163,6 +164,18 @@ class TestFile:
         assert predictions.column_names == [*table.column_names, *added]
         assert set(predictions["model_version"].to_pylist()) == {"3"}
         assert rejected.drop_columns("reason") == table.take([1, 3])
+
+    @pytest.mark.parametrize("kind", ["int64", "float64", "uint8"])
+    def test_whole_numbers_are_the_same_texts_as_in_training(self, scored, tmp_path, kind):
+        codes = pa.array([None, None, 1, 3, 1], kind)  # a chunk of nulls, and one without
+        names = pa.array(["Golf", "Polo", "Golf", "Polo", "Up"])
+        table = self.table().drop_columns(["car_truck", "carline", "options"])
+        table = table.append_column("car_truck", codes).append_column("carline", names)
+        pq.write_table(table, tmp_path / "raw.parquet")
+        trained, _, _ = tidy(read_table(tmp_path / "raw.parquet"), [])
+        predictions, _, _ = scored(table)
+        assert predictions["car_truck"].to_pylist() == [None, None, "1", "3", "1"]
+        assert trained["car_truck"].tolist()[2:] == ["1", "3", "1"]
 
     def test_what_was_rejected_can_be_mended_and_given_again(self, scored):
         _, rejected, _ = scored(self.table())

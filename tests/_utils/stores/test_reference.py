@@ -11,7 +11,8 @@ from sqlalchemy import create_engine, text
 from _utils.artifacts import is_present, log_artifact, log_reference, use_artifact
 from _utils.digests import digest_of
 from _utils.errors import UserError
-from _utils.stores import reference_store
+from _utils.stores import reference_store, table
+from _utils.tables import read_table
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -167,6 +168,34 @@ class TestTables:
         snapshot = refer(f"{postgresql.url}/cars", "cars", snapshot="the 1st")
         execute("UPDATE cars SET mpg = mpg + 1 WHERE id = 2")
         assert pd.read_parquet(use(snapshot.reference))["mpg"].tolist() == [10.5, 22.25]
+
+    @pytest.mark.parametrize("name", ["PGTZ", "PGDATESTYLE"])
+    def test_the_session_makes_no_difference(self, postgresql, execute, monkeypatch, name):
+        execute(
+            "ALTER TABLE cars ADD at timestamptz DEFAULT '2012-05-06 00:00+02'",
+            "ALTER TABLE cars ADD more jsonb DEFAULT '{\"a\": [1]}'",
+            "ALTER TABLE cars ADD code int",
+            "UPDATE cars SET code = 5 WHERE id = 1",
+        )
+        artifact = refer(f"{postgresql.url}/cars", "cars")
+        monkeypatch.setenv(name, {"PGTZ": "Asia/Tokyo", "PGDATESTYLE": "German"}[name])
+        cars = read_table(use(artifact.reference))
+        assert cars["at"].dt.tz_convert("UTC").dt.hour.tolist() == [22, 22]
+        assert cars["code"].astype("object").tolist() == [5, pd.NA]
+        assert cars["more"].tolist() == ['{"a": [1]}'] * 2
+
+    def test_types_are_those_of_all_chunks(self, postgresql, execute, monkeypatch):
+        monkeypatch.setattr(table, "CHUNK_ROWS", 1)
+        execute("INSERT INTO cars VALUES (3, NULL, 1, 123456789012345678901.25, NULL)")
+        cars = read_table(use(refer(f"{postgresql.url}/cars", "cars").reference))
+        assert cars["price"].map(str).tolist() == ["2.00", "1.10", "123456789012345678901.25"]
+        assert cars["day"].astype("str").tolist()[1] == "2012-01-01"
+
+    def test_a_changed_table_is_named(self, postgresql, execute):
+        artifact = refer(f"{postgresql.url}/cars", "cars")
+        execute("UPDATE cars SET mpg = mpg + 1 WHERE id = 2")
+        with pytest.raises(UserError, match=rf"found \w+ at {postgresql.url}/cars\. "):
+            use(artifact.reference)
 
     def test_a_dropped_table_is_gone(self, postgresql, execute):
         artifact = refer(f"{postgresql.url}/cars", "cars")
