@@ -15,7 +15,14 @@ from mlflow.models import infer_signature
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from _utils.errors import UserError
-from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, SKOPS_TRUSTED_TYPES, build_model
+from _utils.example.model import (
+    CATEGORICAL,
+    FEATURES,
+    NUMERIC,
+    SKOPS_TRUSTED_TYPES,
+    TEXT,
+    build_model,
+)
 from _utils.serving import Champion, limit_body
 
 # MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
@@ -40,7 +47,8 @@ def without(name: str) -> dict:
 def register(name: str, mpg: float) -> str:
     """Register a model that always predicts this many; returns the number of the version."""
     rows = pd.DataFrame([ROW, ROW | {"carline": "POLO", "car_truck": None}] * 5)[FEATURES]
-    model = build_model(2, {"n_estimators": 2, "n_jobs": 1}).fit(rows, [mpg] * len(rows))
+    model = build_model(rows[TEXT], 2, {"n_estimators": 2, "n_jobs": 1})
+    model.fit(rows, [mpg] * len(rows))
     with mlflow.start_run():
         logged = mlflow.sklearn.log_model(
             model,
