@@ -28,7 +28,7 @@ import sys
 import pandas as pd
 from joblib import Parallel, delayed
 sys.path.append("src")
-from _utils.example.model import FEATURES, TARGET, build_model
+from _utils.example.model import FEATURES, TARGET, TEXT, build_model
 from _utils.example.scores import regression_scores
 from _utils.example.splitting import split
 
@@ -37,7 +37,7 @@ def train(max_features):
     train, validation = split(data, test_size=0.2, group_by=["division", "carline"],
                               stratify_by="class", seed=42)
     parameters = {"n_estimators": 100, "max_features": max_features, "random_state": 42}
-    model = build_model(100, parameters).fit(train[FEATURES], train[TARGET])
+    model = build_model(train[TEXT], 100, parameters).fit(train[FEATURES], train[TARGET])
     return regression_scores(validation[TARGET], model.predict(validation[FEATURES]))
 
 Parallel(n_jobs=-1)(delayed(train)(n) for n in range(1, int(sys.argv[2]) + 1))

@@ -79,13 +79,17 @@ def model_in_use(uri: str) -> ModelVersion:
     )
 
 
-def fetch_model(version: ModelVersion) -> Path:
+def fetch_model(version: ModelVersion, folder: str = "") -> Path:
     """A copy of a version's files, to load it from.
 
     Where MLflow loads a `models:/` URI whose files lie on this machine, it writes one of its own
     beside them: the artifact would then be taken for changed, and made again.
+
+    Args:
+        version: A version in the registry.
+        folder: Where to put it; a new temporary folder if empty.
     """
-    folder = tempfile.mkdtemp(prefix="model-")
+    folder = folder or tempfile.mkdtemp(prefix="model-")
     return Path(mlflow.artifacts.download_artifacts(version.source, dst_path=folder))
 
 

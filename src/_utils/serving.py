@@ -1,30 +1,38 @@
 """Serving a registered model's champion with MLflow's scoring server, and going over to the next.
 
 For each version MLflow makes an app of its own; what is here stands before it: which of them
-answers, how large a request may be, and what is told where MLflow has only "Internal Server Error".
+answers, what it is given, and what is told where MLflow has only "Internal Server Error".
 """
 
+import asyncio
+import io
 import json
 import logging
 import re
+import shutil
+import tempfile
 import threading
+import weakref
 from typing import Any
 
 import mlflow
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
 from mlflow.pyfunc import PyFuncModel, scoring_server
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from _utils.errors import UserError
+from _utils.http_limits import refusal, whole
 from _utils.registry import CHAMPION, SCHEME, fetch_model, model_in_use
+from _utils.scoring_request import fault_of, read_request
 
 VERSION_HEADER = "x-model-version"
-# What MLflow's parsing of a request raises besides its own exceptions
-UNREADABLE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+# What parsing a request raises, MLflow's besides its own exceptions
+UNREADABLE = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 
 log = logging.getLogger(__name__)
 
@@ -92,18 +100,26 @@ class Champion:
             self.follow()
 
     def _load(self, version: ModelVersion) -> None:
-        model = mlflow.pyfunc.load_model(str(fetch_model(version)))
-        if (rows := model.input_example) is not None:
-            model.predict(rows)  # one that cannot answer is not gone over to; the first is slow
-            row = rows.head(1).to_json(orient="records")
-            self.example = json.dumps({"dataframe_records": json.loads(row)})
-        self._serving = str(version.version), scoring_app(model)
+        folder = tempfile.mkdtemp(prefix="model-")
+        try:
+            model = mlflow.pyfunc.load_model(str(fetch_model(version, folder)))
+            if (rows := model.input_example) is not None:
+                model.predict(rows)  # one that cannot answer is not gone over to; the first is slow
+                row = rows.head(1).to_json(orient="records")
+                self.example = json.dumps({"dataframe_records": json.loads(row)})
+            self._serving = str(version.version), scoring_app(model)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        # A model may read its files as long as a request is with it
+        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
 
 
 class Explaining:
     """A model as MLflow's scoring server wants it, which says why it has no answer.
 
-    MLflow itself says "unexpected error", with a traceback of this server's code.
+    MLflow itself says "unexpected error", with a traceback of this server's code, and blames the
+    client.
     """
 
     def __init__(self, model: PyFuncModel):
@@ -112,20 +128,43 @@ class Explaining:
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """As the model; an exception becomes one of MLflow's, which is told."""
         try:
-            return self.model.predict(data, params=params)
+            predictions = self.model.predict(data, params=params)
+            scoring_server.predictions_to_json(predictions, io.StringIO())
+            return predictions
         except MlflowException:
             raise
-        except Exception as error:
-            told = f"The model refuses this: {type(error).__name__}: {error}"
-            raise MlflowException(told, error_code=BAD_REQUEST) from error
+        except (Exception, SystemExit) as error:  # which would end the server
+            reason = f"{type(error).__name__}: {error}"
+            if fault := fault_of(data, self.metadata.get_input_schema()):
+                message = f"The model refuses this: {fault} ({reason})"
+                raise MlflowException(message, error_code=BAD_REQUEST) from error
+            log.exception("The model has failed")
+            raise MlflowException(f"The model has failed: {reason}", INTERNAL_ERROR) from error
 
 
-def scoring_app(model: PyFuncModel) -> FastAPI:
+def scoring_app(model: PyFuncModel) -> ASGIApp:
     """MLflow's scoring server of a model, with a useful answer to whatever it is sent."""
-    app = scoring_server.init(Explaining(model))  # type: ignore[arg-type]
+    # FastAPI never lets go of what it calls; so that a model can go, only `reading` holds it
+    app = scoring_server.init(Explaining(weakref.proxy(model)))  # type: ignore[arg-type]
     for kind in UNREADABLE:
         app.add_exception_handler(kind, _refuse_unreadable)
-    return app
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return await app(scope, receive, send)
+        request, headers = Request(scope, receive), MutableHeaders(scope=scope)
+        body, content_type = await request.body(), headers.get("content-type", "")
+        kind, *parameters = content_type.split(";")
+        schema = model.metadata.get_input_schema()
+        try:
+            body, kind = await asyncio.to_thread(read_request, body, kind.strip(), schema)
+        except UNREADABLE as error:
+            return await (await _refuse_unreadable(request, error))(scope, receive, send)
+        if content_type:
+            headers["content-type"] = ";".join([kind, *parameters])
+        return await app(scope, whole(body, receive), send)
+
+    return reading
 
 
 async def _refuse_unreadable(request: Request, error: Exception) -> JSONResponse:
@@ -133,45 +172,3 @@ async def _refuse_unreadable(request: Request, error: Exception) -> JSONResponse
         known = ", ".join(scoring_server.CONTENT_TYPES)
         return refusal(415, f"The request has no Content-Type: send one of {known}.")
     return refusal(400, f"The request cannot be read: {type(error).__name__}: {error}")
-
-
-def refusal(status: int, message: str) -> JSONResponse:
-    """An answer of the form that MLflow gives its own errors."""
-    return JSONResponse({"error_code": "BAD_REQUEST", "message": message}, status)
-
-
-def limit_body(app: ASGIApp, max_bytes: int) -> ASGIApp:
-    """Refuse requests with a larger body, also where none says beforehand how large it is.
-
-    The app gets a body whole, in one message. Of one that is too large no more is kept than this.
-    (Starlette's own middleware says less, and is not there under Python 3.10.)
-
-    Args:
-        app: What answers the others.
-        max_bytes: How large a body may be, in bytes.
-    """
-    too_large = refusal(413, f"The body has more than {max_bytes} bytes: send fewer rows at once.")
-
-    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await app(scope, receive, send)
-        said = dict(scope["headers"]).get(b"content-length", b"0")
-        if int(said) > max_bytes:
-            return await too_large(scope, receive, send)
-        body, more = bytearray(), True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > max_bytes:
-                return await too_large(scope, receive, send)
-        whole = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-        async def receive_whole() -> Message:
-            return whole.pop() if whole else await receive()
-
-        return await app(scope, receive_whole, send)
-
-    return limited

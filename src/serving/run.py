@@ -16,10 +16,10 @@ import uvicorn
 from _utils.command_line import as_line
 from _utils.component import launch
 from _utils.errors import UserError
-from _utils.serving import Champion, limit_body
+from _utils.http_limits import server_config
+from _utils.serving import Champion
 
 HOST = "127.0.0.1"
-DRAIN_SECONDS = 2  # at the end, for requests that are being answered
 
 
 def go(args: argparse.Namespace) -> None:
@@ -36,15 +36,8 @@ def go(args: argparse.Namespace) -> None:
         target=champion.keep_following, args=(args.poll_seconds, stop), daemon=True
     )
     follow.start()
-    config = uvicorn.Config(
-        limit_body(champion, args.max_body_bytes),
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(server_config(champion, args.max_body_bytes)).run(sockets=[listener])
     finally:
         stop.set()
 

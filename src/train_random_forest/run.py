@@ -18,6 +18,7 @@ from _utils.example.model import (
     FEATURES,
     SKOPS_TRUSTED_TYPES,
     TARGET,
+    TEXT,
     build_model,
     feature_importance,
 )
@@ -41,7 +42,7 @@ def go(args: argparse.Namespace) -> None:
     )
     # One by one beside the JSON of the whole, so that MLflow can compare runs by each.
     mlflow.log_params({f"random_forest.{key}": value for key, value in args.random_forest.items()})
-    model = build_model(args.max_tfidf_features, args.random_forest)
+    model = build_model(train[TEXT], args.max_tfidf_features, args.random_forest)
     model.fit(train[FEATURES], train[TARGET])
     model.set_params(forest__n_jobs=1)  # answers to single rows are faster without threads
 

@@ -79,7 +79,7 @@ def row_share(frame: pd.DataFrame, reference: pd.DataFrame) -> float:
 
 def null_share(frame: pd.DataFrame) -> pd.Series:
     """The share of nulls of every column, from 0 to 1, the greatest first."""
-    return frame.isna().mean().sort_values(ascending=False)
+    return frame.isna().mean().sort_values(ascending=False, kind="stable")
 
 
 def _rows_are_unique(frame: pd.DataFrame) -> bool:

@@ -18,7 +18,7 @@ def psi_figure(psi: pd.Series, max_psi: float) -> Figure:
         psi: Population stability index by column.
         max_psi: The limit.
     """
-    psi = psi.sort_values()
+    psi = psi.sort_values(kind="stable")
     figure = Figure(figsize=(7, 1.2 + 0.3 * len(psi)), layout="constrained")
     axes = figure.subplots()
     colors = ["tab:red" if value > max_psi else "tab:blue" for value in psi]

@@ -2,11 +2,12 @@
 
 from operator import methodcaller
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
@@ -31,18 +32,20 @@ CATEGORICAL = [
 ]
 TEXT = "carline"
 FEATURES = [*NUMERIC, *CATEGORICAL, TEXT]
+MISSING = "missing"  # what the model has in place of a null category or text
 
 # What skops may load besides the types that it trusts anyway.
 SKOPS_TRUSTED_TYPES = ["numpy.dtype", "operator.methodcaller", "sklearn.tree._tree.Tree"]
 
 
-def build_model(max_tfidf_features: int, random_forest: dict) -> Pipeline:
+def build_model(texts: pd.Series, max_tfidf_features: int, random_forest: dict) -> Pipeline:
     """Build the unfitted model.
 
     It is made of scikit-learn alone, so that it can be loaded where this package is missing. It
     accepts nulls, unknown categories, columns that are null throughout, and more columns.
 
     Args:
+        texts: The column TEXT of the training data, which the words are chosen from.
         max_tfidf_features: How many words of the text column count, the most frequent ones first.
         random_forest: Parameters of scikit-learn's RandomForestRegressor.
 
@@ -54,6 +57,7 @@ def build_model(max_tfidf_features: int, random_forest: dict) -> Pipeline:
         UserError: A parameter is unknown or has an impossible value.
     """
     words = _checked(TfidfVectorizer, {"max_features": max_tfidf_features})
+    words.set_params(vocabulary=_most_frequent(texts, max_tfidf_features))
     forest = _checked(RandomForestRegressor, random_forest)
     number = SimpleImputer(strategy="median", keep_empty_features=True)
     # Categories that are rare in training, and those met later only, share one column.
@@ -79,11 +83,23 @@ def feature_importance(model: Pipeline) -> pd.Series:
     importances = model["forest"].feature_importances_
     slices = model["encoder"].output_indices_
     shares = {name: importances[slices[name]].sum() for name in FEATURES}
-    return pd.Series(shares, name="importance").sort_values(ascending=False)
+    return pd.Series(shares, name="importance").sort_values(ascending=False, kind="stable")
+
+
+def _most_frequent(texts: pd.Series, number: int) -> list[str]:
+    """The most frequent words, of equally frequent ones the first in the alphabet.
+
+    TfidfVectorizer itself cuts among those by a sort that is not stable: another processor
+    chooses other words.
+    """
+    counter = CountVectorizer()
+    counts = counter.fit_transform(texts.astype("object").fillna(MISSING)).sum(axis=0).A1
+    words = counter.get_feature_names_out()  # in alphabetical order
+    return sorted(words[np.argsort(-counts, kind="stable")[:number]].tolist())
 
 
 def _filled(encoder: BaseEstimator) -> Pipeline:
-    """The encoder, with the word "missing" in place of nulls, and numbers as texts.
+    """The encoder, with MISSING in place of nulls, and numbers as texts.
 
     SimpleImputer will not do: it takes a column of nulls for numbers, and None for a value. A code
     that is trained as the text 1 may come as a number in JSON, which beside a null is 1.0.
@@ -91,7 +107,7 @@ def _filled(encoder: BaseEstimator) -> Pipeline:
     return make_pipeline(
         FunctionTransformer(methodcaller("convert_dtypes")),
         FunctionTransformer(methodcaller("astype", "object")),
-        FunctionTransformer(methodcaller("fillna", "missing")),
+        FunctionTransformer(methodcaller("fillna", MISSING)),
         FunctionTransformer(methodcaller("astype", "str")),
         encoder,
     )

@@ -1,5 +1,9 @@
+import os
 import pickle
+import subprocess
+import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 import skops.io
 from sklearn.dummy import DummyRegressor
 from sklearn.metrics import mean_absolute_error
+from sklearn.pipeline import Pipeline
 
 from _utils.errors import UserError
 from _utils.example.cleaning import clean
@@ -36,7 +41,7 @@ def cars(**columns) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model():
-    return build_model(10, FOREST).fit(cars(), [40.0, 30.0, 20.0])
+    return build_model(cars()[TEXT], 10, FOREST).fit(cars(), [40.0, 30.0, 20.0])
 
 
 @pytest.mark.parametrize("column", [NUMERIC[0], CATEGORICAL[0], TEXT])
@@ -46,7 +51,7 @@ def test_null_column(model, column, null):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isfinite(model.predict(frame)).all()
-        fitted = build_model(10, FOREST).fit(frame, [40.0, 30.0, 20.0])
+        fitted = build_model(frame[TEXT], 10, FOREST).fit(frame, [40.0, 30.0, 20.0])
         assert np.isfinite(fitted.predict(cars())).all()
 
 
@@ -71,14 +76,19 @@ def test_order_of_columns_does_not_matter(model):
 
 @pytest.mark.parametrize("max_features", [1, 10_000, 0.5, 1.0, "sqrt", None])
 def test_max_features(max_features):
-    model = build_model(10, FOREST | {"max_features": max_features})
+    model = build_model(cars()[TEXT], 10, FOREST | {"max_features": max_features})
     assert np.isfinite(model.fit(cars(), [40.0, 30.0, 20.0]).predict(cars())).all()
 
 
-def test_max_tfidf_features():
-    model = build_model(1, FOREST).fit(cars(), [40.0, 30.0, 20.0])
+@pytest.mark.parametrize("number", [1, 2, 7, 40, 1000])
+def test_max_tfidf_features(number):
+    texts = [*cars()[TEXT], *(f"w{each} w{each % 50}" for each in range(99)), None]
+    frame = pd.concat([cars()] * 40)[: len(texts)].assign(**{TEXT: texts})
+    model = build_model(frame[TEXT], number, FOREST).fit(frame, range(len(frame)))
     words = model["encoder"].named_transformers_[TEXT][-1]
-    assert words.get_feature_names_out().tolist() == ["golf"]
+    counts = Counter(" ".join([str(each or "missing") for each in texts]).lower().split())
+    most = sorted(counts, key=lambda word: (-counts[word], word))[:number]
+    assert words.get_feature_names_out().tolist() == sorted(most)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +103,7 @@ def test_max_tfidf_features():
 )
 def test_fault_is_told(words, forest, message):
     with pytest.raises(UserError, match=message):
-        build_model(words, forest)
+        build_model(cars()[TEXT], words, forest)
 
 
 def test_loads_without_our_package(model):
@@ -111,13 +121,24 @@ def test_feature_importance(model):
     assert importance.is_monotonic_decreasing
 
 
-def test_real_data():
+def train_on_real_data() -> tuple[Pipeline, pd.DataFrame, pd.DataFrame]:
+    """A model, and the real data that it was trained on and those set aside."""
     raw = pd.read_csv(DATA / "epa_fuel_economy_2012.csv")
     limits = {"min_comb_mpg": 5, "max_comb_mpg": 60, "max_engine_displacement": 9}
     frame, _ = clean(raw, unknown_codes=["??"], **limits)
     groups = ["division", "carline"]
     train, test = split(frame, test_size=0.2, group_by=groups, stratify_by="class", seed=42)
-    model = build_model(20, {"n_estimators": 20, "random_state": 1}).fit(train, train[TARGET])
+    model = build_model(train[TEXT], 20, {"n_estimators": 20, "random_state": 1})
+    return model.fit(train, train[TARGET]), train, test
+
+
+@pytest.fixture(scope="module")
+def real():
+    return train_on_real_data()
+
+
+def test_real_data(real):
+    model, train, test = real
     mean = DummyRegressor().fit(train, train[TARGET])
     assert mean_absolute_error(test[TARGET], model.predict(test)) < 1.5
     assert mean_absolute_error(test[TARGET], mean.predict(test)) > 3.5
@@ -127,8 +148,24 @@ def test_real_data():
 @pytest.mark.parametrize("codes", [[1, 3, None], [1.0, 3.0, None], ["1", 3, None], [1, 3, 1]])
 def test_codes_that_are_numbers_in_json_are_the_texts_of_training(codes):
     known = pd.concat([cars(car_truck=["1", "3", None])] * 5, ignore_index=True)
-    model = build_model(10, FOREST).fit(known, [40.0, 30.0, 20.0] * 5)
+    model = build_model(known[TEXT], 10, FOREST).fit(known, [40.0, 30.0, 20.0] * 5)
     texts = [None if code is None else str(int(code)) for code in codes]
     frames = [cars(car_truck=pd.Series(each, dtype="object")) for each in (texts, codes)]
     as_texts, as_numbers = (model["encoder"].transform(frame) for frame in frames)
     assert np.array_equal(as_texts, as_numbers)
+def test_the_same_seed_on_another_processor(real, tmp_path):
+    """The same model without what this processor can do beyond the least that NumPy asks for."""
+    model, _, test = real
+    test.to_pickle(tmp_path / "test.pkl")
+    code = "import test_model, sys, pandas; model, *_ = test_model.train_on_real_data(); "
+    code += "model.predict(pandas.read_pickle(sys.argv[1])).dump(sys.argv[2])"
+    abilities = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    places = [str(Path(__file__).parent), str(Path(__file__).parents[3] / "src")]
+    of_another = {"NPY_DISABLE_CPU_FEATURES": " ".join(abilities), "PYTHONHASHSEED": "7"}
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "test.pkl", tmp_path / "predicted"],
+        env=os.environ | of_another | {"PYTHONPATH": os.pathsep.join(places)},
+        check=True,
+    )
+    elsewhere = np.load(tmp_path / "predicted", allow_pickle=True)
+    assert (elsewhere == model.predict(test)).all()

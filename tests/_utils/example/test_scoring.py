@@ -29,7 +29,7 @@ def cars(**columns) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model():
-    return build_model(10, {"n_estimators": 2}).fit(cars(), [40.0, 30.0, 20.0])
+    return build_model(cars()[TEXT], 10, {"n_estimators": 2}).fit(cars(), [40.0, 30.0, 20.0])
 
 
 @pytest.fixture
