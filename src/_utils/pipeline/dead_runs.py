@@ -13,7 +13,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
 )
 
-from _utils.index import all_experiments
+from _utils.index import all_experiments, all_pages
 from _utils.pipeline.processes import RUN_ID, end_processes, environment_of, is_alive, working_for
 
 PROCESS = "process"  # tag: the process that a run lives and dies with
@@ -38,7 +38,7 @@ def close_dead_runs(is_local: bool) -> int:
         How many runs were closed.
     """
     client = MlflowClient()
-    running = client.search_runs(all_experiments(), "attributes.status = 'RUNNING'")
+    running = _running()
     dead = {
         run.info.run_id
         for run in running
@@ -58,11 +58,16 @@ def close_dead_runs(is_local: bool) -> int:
 def close_below(run_id: str) -> None:
     """Close the runs below one that are open, as KILLED, and end what still works for them."""
     client = MlflowClient()
-    running = client.search_runs(all_experiments(), "attributes.status = 'RUNNING'")
+    running = _running()
     left = _below({run_id}, running)
     end_processes(working_for(left))
     for below in left:
         client.set_terminated(below, "KILLED")
+
+
+def _running() -> list[Run]:
+    query = "attributes.status = 'RUNNING'"
+    return [*all_pages(MlflowClient().search_runs, all_experiments(), query)]
 
 
 def _below(run_ids: set[str], running: list[Run]) -> set[str]:

@@ -14,6 +14,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
 from rich.console import Console
 
+from _utils.index import all_pages
+
 INTERVAL = 2  # seconds
 LINES = 10  # printed in the course of a sweep where there is no terminal
 
@@ -55,11 +57,11 @@ class Progress:
         """Fetch the jobs that have ended since the last time."""
         since = max((run.info.end_time for run in self._ended.values()), default=1)
         of_sweep = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self._sweep.run_id}'"
-        client, where = MlflowClient(), [self._sweep.experiment_id]
-        ended = client.search_runs(where, f"{of_sweep} and attributes.end_time >= {since}")
-        running = client.search_runs(where, f"{of_sweep} and attributes.status = 'RUNNING'")
+        search, where = MlflowClient().search_runs, [self._sweep.experiment_id]
+        ended = all_pages(search, where, f"{of_sweep} and attributes.end_time >= {since}")
+        running = all_pages(search, where, f"{of_sweep} and attributes.status = 'RUNNING'")
         self._ended |= {run.info.run_id: run for run in ended}
-        self._running = len(running)
+        self._running = len([*running])
 
     def text(self) -> str:
         """What is done, at work and failed, the best value so far, and the time left."""
