@@ -28,7 +28,7 @@ of_srun=$?
 for second in 1 2 3 4 5; do
     [ $of_srun = 0 ] && [ ! -s "$1" ] && sleep 1
 done
-read -r status < "$1" && rm "$1" && exit $status
+read -r status 2> /dev/null < "$1" && rm "$1" && exit $status
 echo "The node did not say how the command ended, so it has failed (srun ended with $of_srun)."
 [ $of_srun = 0 ] && exit 1
 exit $of_srun

@@ -7,8 +7,11 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
 
 import mlflow
+import psutil
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunInfo
@@ -20,10 +23,10 @@ from mlflow.utils.mlflow_tags import (
 )
 from omegaconf import DictConfig, OmegaConf
 
-from _utils.errors import explain
+from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
-from _utils.pipeline.processes import launcher
+from _utils.pipeline.processes import end_processes, launcher
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.tracking_server import serve_tracking_store
 from _utils.pipeline.turn import take_turn
@@ -31,6 +34,7 @@ from _utils.pipeline.turn import take_turn
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
+JOB = "job"  # tag: the number of a sweep's job
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
 SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 MAX_TAG = 5000  # characters; MLflow takes 8000
@@ -123,14 +127,35 @@ def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
     console.quiet = True
     if not mlflow.active_run():  # the sweep's is in another process, which sees to Ctrl-C
         signal.signal(signal.SIGINT, lambda *_: None)
-    sweep = MlflowClient().get_run(sweep_id)
+        if "SLURM_JOB_ID" in os.environ:  # where submitit's own handler raises an error of its own
+            signal.signal(signal.SIGUSR2, _end_at_limit)
+    sweep, hydra_job = MlflowClient().get_run(sweep_id), HydraConfig.get().job
     return mlflow.start_run(
         experiment_id=sweep.info.experiment_id,
-        run_name=HydraConfig.get().job.override_dirname,
+        run_name=hydra_job.override_dirname,
         nested=True,
         parent_run_id=sweep_id,
-        tags={MLFLOW_PROJECT_ENV: env_manager_of(sweep), PROCESS: process_tag()},
+        tags={
+            MLFLOW_PROJECT_ENV: env_manager_of(sweep),
+            PROCESS: process_tag(),
+            JOB: str(hydra_job.num),
+        },
     )
+
+
+def _end_at_limit(signum: int, frame: FrameType | None) -> NoReturn:
+    """What a job does when SLURM says that its time is nearly up."""
+    signal.signal(signum, signal.SIG_IGN)
+    end_processes({*psutil.Process().children(recursive=True)})
+    raise UserError(
+        "SLURM ends this job, for its time is up: give jobs more with "
+        "hydra.launcher.timeout_min=<minutes>."
+    )
+
+
+def job_of(run: Run) -> str:
+    """Which job of a sweep it is an attempt at: a cluster may start one again."""
+    return run.data.tags.get(JOB, run.info.run_id)
 
 
 def kill_runs() -> None:

@@ -10,6 +10,7 @@ import mlflow
 import pytest
 from conftest import ROOT
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from _utils.artifacts import is_present, log_artifact, set_alias, use_artifact
 from _utils.digests import digest_of
@@ -168,6 +169,25 @@ def test_lineage_leads_from_a_run_to_artifacts_and_back(publish):
     assert [each.info.run_id for each in users] == [run.info.run_id]
     producer = mlflow.get_run(find_artifact("lineage.txt", artifact.version).run_id)
     assert producer.data.tags["output.lineage.txt"] == artifact.version
+
+
+def test_an_input_that_another_process_has_just_recorded(scratch_store, tmp_path, monkeypatch):
+    """MLflow looks whether it knows the input, and adds it: the second to do so fails."""
+    (tmp_path / "recorded.txt").write_text("recorded")
+    with mlflow.start_run():
+        artifact = log_artifact(tmp_path / "recorded.txt", type="text")
+    original, failures = MlflowClient.log_inputs, iter(range(3))
+
+    def fail_at_first(*arguments):
+        if next(failures, None) is not None:
+            raise MlflowException("UNIQUE constraint failed: datasets.experiment_id")
+        original(*arguments)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", fail_at_first)
+    with mlflow.start_run() as run:
+        use_artifact(artifact.reference)
+    (recorded,) = mlflow.get_run(run.info.run_id).inputs.dataset_inputs
+    assert recorded.dataset.digest == artifact.version
 
 
 @pytest.mark.parametrize("name", ["", "a b.txt", "../a", "ä.txt", ".hidden", "a:b"])
