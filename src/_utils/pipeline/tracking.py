@@ -11,7 +11,6 @@ from types import FrameType
 from typing import NoReturn
 
 import mlflow
-import psutil
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunInfo
@@ -26,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
-from _utils.pipeline.processes import end_processes, launcher
+from _utils.pipeline.processes import launcher
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.tracking_server import serve_tracking_store
 from _utils.pipeline.turn import take_turn
@@ -146,7 +145,8 @@ def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
 def _end_at_limit(signum: int, frame: FrameType | None) -> NoReturn:
     """What a job does when SLURM says that its time is nearly up."""
     signal.signal(signum, signal.SIG_IGN)
-    end_processes({*psutil.Process().children(recursive=True)})
+    if run := mlflow.active_run():
+        close_below(run.info.run_id)
     raise UserError(
         "SLURM ends this job, for its time is up: give jobs more with "
         "hydra.launcher.timeout_min=<minutes>."

@@ -2,9 +2,9 @@
 
 import os
 import signal
+import subprocess
 
 import mlflow
-import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -86,14 +86,18 @@ def test_an_error_is_told_with_its_own_cure():
 
 
 def test_a_job_at_its_time_limit_is_told_in_a_line_and_ends_its_component(scratch_store):
-    component = psutil.Popen(["sleep", "60"])
-    before = signal.getsignal(signal.SIGUSR2)
+    client, before = MlflowClient(), signal.getsignal(signal.SIGUSR2)
     signal.signal(signal.SIGUSR2, tracking._end_at_limit)
-    with pytest.raises(UserError, match=r"its time is up.*hydra.launcher.timeout_min=") as told:
-        os.kill(os.getpid(), signal.SIGUSR2)
+    with mlflow.start_run() as job:
+        run = client.create_run("0", tags={MLFLOW_PARENT_RUN_ID: job.info.run_id})
+        its = {"MLFLOW_RUN_ID": run.info.run_id}
+        component = subprocess.Popen(["sleep", "60"], env={**os.environ, **its})
+        with pytest.raises(UserError, match=r"its time is up.*hydra.launcher.timeout_min=") as told:
+            os.kill(os.getpid(), signal.SIGUSR2)
     signal.signal(signal.SIGUSR2, before)
     assert "\n" not in str(told.value)
     assert component.wait() == -signal.SIGTERM
+    assert client.get_run(run.info.run_id).info.status == "KILLED"
 
 
 @pytest.mark.parametrize("last", ["FINISHED", "FAILED"])
