@@ -74,9 +74,10 @@ def wait_for_jobs(arrays: list[str], patience: float = math.inf) -> None:
 def cancel_jobs(arrays: list[str]) -> None:
     """Take these off SLURM's queue, and end those that run."""
     if arrays:
-        # Those that wait first, for each that ends lets one of them start. Those that run at once:
-        # after the polite way, which submitit ignores, a job would see its component fail.
-        for how in (["--state=PENDING"], ["--full", "--signal=KILL"], []):
+        # Those that wait first, for each that ends lets one of them start. HUP ends a job and its
+        # component at once: scancel's SIGTERM, which comes before any SIGKILL, is ignored by
+        # submitit, and the job would see its component fail
+        for how in (["--state=PENDING"], ["--signal=HUP"], []):
             subprocess.run(["scancel", *how, *arrays], check=False, capture_output=True)
         wait_for_jobs(arrays, patience=3)
 

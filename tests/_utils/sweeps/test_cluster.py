@@ -69,7 +69,7 @@ def test_what_is_cancelled_waits_no_longer_and_does_not_see_its_components_fail(
     called = [line for line in calls.read_text().splitlines() if line.startswith("scancel")]
     assert called == [
         "scancel --state=PENDING 27 31",
-        "scancel --full --signal=KILL 27 31",
+        "scancel --signal=HUP 27 31",
         "scancel 27 31",
     ]
     assert capfd.readouterr() == ("", "")
