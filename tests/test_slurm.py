@@ -107,9 +107,13 @@ class TestSweep:
         typed.signal(signal.SIGINT, "all")
         assert typed.end() == 130
         wait_for(lambda: not slurm.run("squeue", "-h"), patience=30)
+        assert "scancel" not in typed.text
         store = Store(cluster["MLFLOW_TRACKING_URI"])
-        assert store.pipeline().info.status == "KILLED"
-        assert not [run for run in store.runs() if run.info.status == "RUNNING"]
+        sweep = store.pipeline()
+        jobs = store.children(sweep)
+        below = [run for job in jobs for run in store.children(job)]
+        statuses = {run.info.status for run in [sweep, *jobs, *below]}
+        assert statuses - {"FINISHED"} == {"KILLED"}
 
 
 def test_a_store_that_nodes_cannot_reach_is_refused(small):

@@ -3,22 +3,29 @@
 import hashlib
 import json
 import os
+import random
 import re
+import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput
+from mlflow.exceptions import MlflowException
 
 from _utils.digests import digest_of
 from _utils.errors import UserError
 from _utils.index import (
     DIGEST,
     LATEST,
+    LISTED,
     NAME,
     PINNED,
     Artifact,
@@ -26,11 +33,20 @@ from _utils.index import (
     check_name,
     enter,
     find_artifact,
+    find_copies,
     parse_reference,
 )
 from _utils.stores import STORES, chosen_store, reference_store
 
 TAKEN = re.compile(r"[0-9a-f]{12}|v\d+")  # as versions look like here, and at W&B
+# What a store's URIs or a system's file names cannot have: control characters, what is special in
+# URIs or on Windows, bytes that are no text, spaces around a name, a dot at its end, and devices
+UNUSABLE = re.compile(
+    r"""[\x00-\x1f\x7f\ud800-\udfff#%?*:"<>|\\]|^ |[ .]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)""",
+    re.IGNORECASE,
+)
+TRIES = 10  # times that an input is recorded before its error counts
+AGAIN = "Make it again: run the component that does with main.rerun=[<component>]."
 
 
 def log_artifact(
@@ -55,13 +71,11 @@ def log_artifact(
             `mlflow` then keeps no second copy.
 
     Raises:
-        UserError: The name is not allowed, there is nothing at `path`, or it cannot be stored.
+        UserError: A name is not allowed, there is nothing at `path`, or it cannot be stored.
     """
     path = Path(path)
     name = check_name(name or path.name)
-    if not path.exists():
-        raise UserError(f"There is nothing at '{path}' to publish as artifact '{name}'.")
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    files = _files_of(path, name)
     size, store = sum(file.stat().st_size for file in files), chosen_store()
     new = Artifact(name, digest_of(path), "", size, type, description, current_run_id(), store)
     if uri and store == "mlflow":
@@ -112,6 +126,8 @@ def set_alias(reference: str, alias: str) -> None:
 def use_artifact(reference: str, type: str | None = None) -> Path:
     """Fetch the artifact `name:version`, verify its content, and record it as input of this run.
 
+    If its bytes lie in several places, those of this run's experiment are taken if they can be.
+
     Args:
         reference: `name:<version>`, `name:latest` or `name:<alias>`.
         type: The type that it has to be of; None for any.
@@ -129,38 +145,104 @@ def use_artifact(reference: str, type: str | None = None) -> Path:
             f"'{reference}' has no version from main.py, which could not know whether this has to "
             "run again: name it in a parameter ..._artifact, in MLproject and in config.yaml."
         )
-    client, run_id = MlflowClient(), current_run_id()
-    experiment_id = client.get_run(run_id).info.experiment_id
-    artifact = find_artifact(name, version, experiment_id)
-    if type and artifact.type != type:
+    run_id = current_run_id()
+    copies = find_copies(name, version, MlflowClient().get_run(run_id).info.experiment_id)
+    first = next(copies)
+    of_type = (each for each in chain([first], copies) if type in (None, each.type))
+    if not (artifact := next(of_type, None)):
         raise UserError(
-            f"Artifact '{artifact.reference}' is of type '{artifact.type}', not '{type}': "
+            f"Artifact '{first.reference}' is of type '{first.type}', not '{type}': "
             "use another one, or change the type asked for."
         )
-    again = "Make it again: run the component that does with main.rerun=[<component>]."
-    folder = Path(tempfile.mkdtemp(prefix="artifact-"))
-    try:
-        path, found = STORES[artifact.store].get(artifact, folder)
-    except Exception as error:
-        gone = False
-        with suppress(Exception):  # where a storage cannot be asked, the first error is the reason
-            gone = not is_present(artifact)
-        if not gone:
-            raise
-        raise UserError(f"'{artifact.reference}' is gone from {artifact.uri}. {again}") from error
-    finally:
-        with suppress(OSError):
-            folder.rmdir()  # if it is empty: the bytes are used where they are
-    if found != artifact.digest and not artifact.snapshot:
-        raise UserError(
-            f"Artifact '{artifact.reference}' was changed after it was published: expected SHA-256 "
-            f"{artifact.digest}, found {found} at {artifact.uri}. {again}"
-        )
-    source = json.dumps({"uri": artifact.uri})
-    dataset = Dataset(name, artifact.version, source_type="local", source=source)
-    client.log_inputs(run_id, [DatasetInput(dataset)])
-    client.set_tag(run_id, f"input.{name}", artifact.version)
+    artifact, path = _fetch_first(chain([artifact], of_type))
+    _record_input(run_id, artifact)
     return path
+
+
+def _fetch_first(copies: Iterable[Artifact]) -> tuple[Artifact, Path]:
+    """The first copy of an artifact that can be had and has the content that was published.
+
+    Raises:
+        UserError: There is none; the message says what is wrong with each.
+        Exception: What the store of the only copy raised, if that is not known to be gone.
+    """
+    faults: dict[str, Exception] = {}
+    unreachable = set()
+    for artifact in copies:
+        server = urlsplit(artifact.uri)[:2]
+        if server in unreachable:
+            continue
+        folder = Path(tempfile.mkdtemp(prefix="artifact-"))
+        try:
+            path, found = STORES[artifact.store].get(artifact, folder)
+        except Exception as error:  # each store has its own
+            faults[artifact.uri] = error
+            if _is_gone(artifact):
+                reason = f"'{artifact.reference}' is gone from {artifact.uri}. {AGAIN}"
+                faults[artifact.uri] = UserError(reason)
+            elif server[1]:  # the other copies there would take as long to fail
+                unreachable.add(server)
+        else:
+            if artifact.snapshot or found == artifact.digest:
+                for uri, fault in faults.items():
+                    print(f"Using {artifact.uri}, for {uri} cannot be: {fault}", file=sys.stderr)
+                return artifact, path
+            faults[artifact.uri] = UserError(
+                f"Artifact '{artifact.reference}' was changed after it was published: expected "
+                f"SHA-256 {artifact.digest}, found {found} at {artifact.uri}. {AGAIN}"
+            )
+        finally:
+            with suppress(OSError):
+                folder.rmdir()  # if it is empty: the bytes are used where they are
+    if len(faults) == 1:
+        raise faults.popitem()[1]
+    listed = "\n".join(f"{uri}: {fault}" for uri, fault in [*faults.items()][:LISTED])
+    raise UserError(f"None of the copies of '{artifact.reference}' can be used:\n{listed}")
+
+
+def _is_gone(artifact: Artifact) -> bool:
+    with suppress(Exception):  # where a storage cannot be asked, its error is the reason
+        return not is_present(artifact)
+    return False
+
+
+def _record_input(run_id: str, artifact: Artifact) -> None:
+    """Let the run have the artifact as an input."""
+    client, source = MlflowClient(), json.dumps({"uri": artifact.uri})
+    dataset = Dataset(artifact.name, artifact.version, source_type="local", source=source)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            client.log_inputs(run_id, [DatasetInput(dataset)])
+            break
+        except MlflowException:  # another process has just recorded it, and MLflow fails at that
+            if not tries_left:
+                raise
+            time.sleep(random.random() / 5)
+    client.set_tag(run_id, f"input.{artifact.name}", artifact.version)
+
+
+def _files_of(path: Path, name: str) -> list[Path]:
+    """The files to publish as this artifact.
+
+    Raises:
+        UserError: There are none, or none of the stores could give one of them back.
+    """
+    inside = sorted(path.rglob("*")) if path.is_dir() else []
+    files = [file for file in inside or [path] if file.is_file()]
+    if not files:
+        raise UserError(f"There is nothing at '{path}' to publish as artifact '{name}'.")
+    for file in [path, *inside]:
+        if UNUSABLE.search(file.name):
+            raise UserError(
+                f"Artifact '{name}' cannot have a file or folder named {file.name!r}, for not all "
+                "stores and systems can keep it: rename it, with letters, digits, '_', '-' and '.'."
+            )
+        if not file.is_file() and (file.is_symlink() or not file.is_dir()) and file != path:
+            raise UserError(
+                f"Artifact '{name}' cannot have '{file}', which is no file or folder, or a link to "
+                "a folder: take it out, or put a copy in its place."
+            )
+    return files
 
 
 def is_present(artifact: Artifact) -> bool:

@@ -7,10 +7,13 @@ MLflow itself: the run that made an artifact carries the tags `output.<name>` (t
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
+from mlflow.store.entities.paged_list import PagedList
 
 from _utils.errors import UserError
 
@@ -20,7 +23,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 DIGEST = re.compile(r"[0-9a-f]{12}")
 NEWEST = "attributes.end_time DESC"
 FINISHED = "attributes.status = 'FINISHED'"
-LISTED = 5  # versions or names that an error lists
+LISTED = 5  # versions, names or copies that an error lists
+MAX_TAG = 8000  # characters; MLflow cuts off the rest
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class Artifact:
     def reference(self) -> str:
         """What names this version everywhere: `<name>:<version>`."""
         return f"{self.name}:{self.version}"
+
+    @property
+    def folder(self) -> str:
+        """Where its bytes lie in a run or a storage, and no other content: `<name>/<version>`."""
+        return f"{self.name}/{self.version}"
 
 
 def check_name(name: str) -> str:
@@ -73,12 +82,36 @@ def parse_reference(reference: str) -> tuple[str, str]:
 
 
 def enter(artifact: Artifact) -> Artifact:
-    """Put an artifact into the index, as made by its run; returns it."""
-    client, tag = MlflowClient(), json.dumps(asdict(artifact))
-    client.set_tag(artifact.run_id, f"artifact.{artifact.name}", tag)
+    """Put an artifact into the index, as made by its run; returns it.
+
+    Raises:
+        UserError: What is known of it does not fit into a tag.
+    """
+    client = MlflowClient()
+    client.set_tag(artifact.run_id, f"artifact.{artifact.name}", record_of(artifact))
     # The version comes last: before it nothing refers to the bytes.
     client.set_tag(artifact.run_id, f"output.{artifact.name}", artifact.version)
     return artifact
+
+
+def record_of(artifact: Artifact) -> str:
+    """All that is known of an artifact, as JSON that fits into a tag.
+
+    A description that is too long is shortened, for it is for readers only.
+
+    Raises:
+        UserError: The rest is too long.
+    """
+    kept = artifact.description
+    while len(record := json.dumps(asdict(artifact), ensure_ascii=False)) > MAX_TAG and kept:
+        kept = kept[: len(kept) * 9 // 10]
+        artifact = replace(artifact, description=f"{kept}…")
+    if len(record) > MAX_TAG:
+        raise UserError(
+            f"Artifact '{artifact.name}' cannot be recorded: its URI, type and snapshot take "
+            f"{len(record)} characters, more than the {MAX_TAG} of a tag of MLflow: shorten them."
+        )
+    return record
 
 
 def find_artifact(name: str, version: str, experiment_id: str | None = None) -> Artifact:
@@ -90,40 +123,96 @@ def find_artifact(name: str, version: str, experiment_id: str | None = None) -> 
     Raises:
         UserError: It is not there; the message lists what is.
     """
+    return next(find_copies(name, version, experiment_id))
+
+
+def find_copies(name: str, version: str, experiment_id: str | None = None) -> Iterator[Artifact]:
+    """All places where an artifact's bytes lie, those of the experiment first, then the newest.
+
+    Raises:
+        UserError: There is none; as `find_artifact`.
+    """
+    exact = version if DIGEST.fullmatch(version) else _resolve(name, version, experiment_id)
+    wanted = f"tags.`output.{name}` = '{exact}' and {FINISHED}"
+    search, everywhere = MlflowClient().search_runs, all_experiments()
+    places, unreadable = set(), ""
+    for where in [[experiment_id], everywhere] if experiment_id else [everywhere]:
+        for run in all_pages(search, where, wanted, order_by=[NEWEST], max_results=10):
+            found = next((each for each in outputs_of(run) if each.name == name), None)
+            if not found:
+                unreadable = run.info.run_id
+            elif found.uri not in places:
+                places.add(found.uri)
+                yield found
+    if unreadable and not places:
+        raise UserError(
+            f"The record of artifact '{name}:{exact}' in run {unreadable} cannot be read: make it "
+            "again, by running the component that does with main.rerun=[<component>]."
+        )
+    if not places:
+        raise _never_published(name, version, wanted, everywhere)
+
+
+def _resolve(name: str, version: str, experiment_id: str | None) -> str:
+    """The version that `latest` or an alias stands for."""
     where, order = all_experiments(), NEWEST
-    wanted = f"tags.`output.{name}` = '{version}'"
+    wanted = f"tags.`output.{name}` != '' and {FINISHED}"
     if version == LATEST:
         where = [experiment_id] if experiment_id else where
-        wanted = f"tags.`output.{name}` != ''"
-    elif not DIGEST.fullmatch(version):
+    else:
         order = f"tags.`{alias_tag(name, version)}` DESC"
-        wanted = f"tags.`{alias_tag(name, version)}` != ''"
-    found = _finished(where, wanted, 1, order)
-    if found:
-        return next(artifact for artifact in outputs_of(found[0]) if artifact.name == name)
+        wanted = f"tags.`{alias_tag(name, version)}` != '' and {FINISHED}"
+    found = MlflowClient().search_runs(where, wanted, order_by=[order], max_results=1)
+    if not found:
+        raise _never_published(name, version, wanted, where)
+    return found[0].data.tags[f"output.{name}"]
+
+
+def _never_published(name: str, version: str, wanted: str, where: list[str]) -> UserError:
+    """What to raise if no run that is there has published this: what is there instead."""
+    client, anywhere = MlflowClient(), where
+    if version != LATEST:
+        anywhere = [each.experiment_id for each in _experiments(ViewType.ALL)]
+    deleted = client.search_runs(anywhere, wanted, ViewType.DELETED_ONLY, 1, [NEWEST])
+    if deleted:
+        return _was_deleted(f"{name}:{version}", deleted[0])
+    search, options = client.search_runs, {"order_by": [NEWEST], "max_results": 100}
+    of_name = all_pages(search, where, f"tags.`output.{name}` != '' and {FINISHED}", **options)
+    if versions := _first(run.data.tags[f"output.{name}"] for run in of_name):
+        there = f"Versions of it: {', '.join(versions)}."
+    else:
+        runs = all_pages(search, where, FINISHED, **options)
+        names = _first(artifact.name for run in runs for artifact in outputs_of(run))
+        there = f"Artifacts there: {', '.join(names) or 'none'}."
     if version == LATEST:
-        raise UserError(
+        return UserError(
             f"'{name}:{LATEST}' was never published in this experiment: run the component that "
             f"makes it first, one with a parameter ..._artifact={name}, or all of them with "
-            f"steps=all. {_what_is_there(name, where)}"
+            f"steps=all. {there}"
         )
-    raise UserError(f"Artifact '{name}:{version}' was never published. {_what_is_there(name)}")
+    return UserError(f"Artifact '{name}:{version}' was never published. {there}")
 
 
-def _what_is_there(name: str, where: list[str] | None = None) -> str:
-    """The newest versions of an artifact; if it has none, the names that there are."""
-    where = where or all_experiments()
-    known = _finished(where, f"tags.`output.{name}` != ''", 50)
-    if versions := dict.fromkeys(run.data.tags[f"output.{name}"] for run in known):
-        return f"Versions of it: {', '.join([*versions][:LISTED])}."
-    runs = _finished(where, "attributes.run_name != ''", 100)
-    names = dict.fromkeys(artifact.name for run in runs for artifact in outputs_of(run))
-    return f"Artifacts there: {', '.join([*names][:LISTED]) or 'none'}."
+def _was_deleted(reference: str, run: Run) -> UserError:
+    """What to raise if the run that published an artifact was deleted, as in MLflow's UI."""
+    run_id, experiment_id = run.info.run_id, run.info.experiment_id
+    experiment = MlflowClient().get_experiment(experiment_id)
+    what, command = f"run {run_id}", f"mlflow runs restore --run-id {run_id}"
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:
+        what = f"experiment '{experiment.name}'"
+        command = f"mlflow experiments restore --experiment-id {experiment_id}"
+    return UserError(
+        f"Artifact '{reference}' was deleted with the {what} that published it: restore it with "
+        f"`{command}`, or make it again."
+    )
 
 
-def _finished(where: list[str], wanted: str, limit: int, order: str = NEWEST) -> list[Run]:
-    query = f"{wanted} and {FINISHED}"
-    return MlflowClient().search_runs(where, query, order_by=[order], max_results=limit)
+def _first(values: Iterator[str]) -> list[str]:
+    """The first different ones, as many as an error lists."""
+    found: list[str] = []
+    while len(found) < LISTED and (value := next(values, None)):
+        found += [value] * (value not in found)
+    return found
 
 
 def alias_tag(name: str, alias: str) -> str:
@@ -133,15 +222,31 @@ def alias_tag(name: str, alias: str) -> str:
 
 def all_experiments() -> list[str]:
     """The ids of the store's experiments."""
-    return [experiment.experiment_id for experiment in MlflowClient().search_experiments()]
+    return [experiment.experiment_id for experiment in _experiments(ViewType.ACTIVE_ONLY)]
+
+
+def _experiments(view: int) -> Iterator[Experiment]:
+    return all_pages(MlflowClient().search_experiments, view)
+
+
+def all_pages(search: Callable[..., PagedList], *arguments: Any, **options: Any) -> Iterator[Any]:
+    """What a search of MLflow's client finds: not the first page alone, each as it is needed."""
+    page = search(*arguments, **options)
+    yield from page
+    while page.token:
+        page = search(*arguments, **options, page_token=page.token)
+        yield from page
 
 
 def outputs_of(run: Run) -> list[Artifact]:
-    """The artifacts that a run published."""
-    tags = run.data.tags
+    """The artifacts that a run published, but for those whose record cannot be read."""
+    names = (key.removeprefix("output.") for key in run.data.tags if key.startswith("output."))
+    return [artifact for name in names if (artifact := _read(run, name))]
+
+
+def _read(run: Run, name: str) -> Artifact | None:
     before_stores = {"run_id": run.info.run_id, "store": "mlflow"}  # older tags lack these
-    return [
-        Artifact(**before_stores | json.loads(tags[f"artifact.{key.removeprefix('output.')}"]))
-        for key in tags
-        if key.startswith("output.")
-    ]
+    try:
+        return Artifact(**before_stores | json.loads(run.data.tags[f"artifact.{name}"]))
+    except (KeyError, TypeError, ValueError):  # cut off, or written by hand
+        return None

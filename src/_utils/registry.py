@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from _utils.artifacts import set_alias
 from _utils.errors import UserError
-from _utils.index import find_artifact, parse_reference
+from _utils.index import all_pages, find_artifact, parse_reference
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SCHEME = "models:/"
@@ -102,7 +102,8 @@ def pin_model(uri: str) -> str:
 def versions_of(name: str, where: str = "") -> list[ModelVersion]:
     """The versions of a registered model, the newest first; none if it is not registered."""
     query = f"name = '{name}'{where}"
-    return MlflowClient().search_model_versions(query, order_by=["version_number DESC"])
+    search = MlflowClient().search_model_versions
+    return [*all_pages(search, query, order_by=["version_number DESC"])]
 
 
 def _numbers(name: str) -> list[int] | str:

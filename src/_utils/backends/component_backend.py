@@ -18,6 +18,21 @@ from mlflow.utils.os import is_windows
 from _utils.pipeline.environment import one_at_a_time
 
 _start = local._run_entry_point
+# On the node: the command ($1), which leaves its exit status in a file ($2) that this machine sees
+ON_NODE = 'bash -c "$1"; status=$?; echo $status > "$2"; exit $status'
+# On this machine: srun ($2 and more). What it exits with is its own, 0 even after some failures of
+# a node; a file system that is shared may take a while to show the file ($1)
+AROUND_SRUN = """
+"${@:2}"
+of_srun=$?
+for second in 1 2 3 4 5; do
+    [ $of_srun = 0 ] && [ ! -s "$1" ] && sleep 1
+done
+read -r status 2> /dev/null < "$1" && rm "$1" && exit $status
+echo "The node did not say how the command ended, so it has failed (srun ended with $of_srun)."
+[ $of_srun = 0 ] && exit 1
+exit $of_srun
+"""
 
 
 def start(command: str, folder: str, experiment_id: str, run_id: str) -> LocalSubmittedRun:
@@ -69,9 +84,10 @@ class ComponentBackend(local.LocalBackend):
 class SlurmBackend(ComponentBackend):
     """Runs the command on a node, through `srun`.
 
-    srun waits for the command, passes on what it prints and how it ends, and takes it off the
-    cluster when it is ended itself: so it stands for the command on this machine. The node has to
-    see this folder, and the environments, at the same paths.
+    srun waits for the command, passes on what it prints, and takes it off the cluster when it is
+    ended itself: so it stands for the command on this machine. How the command ended is what the
+    node has left in a file. The node has to see this folder, and the environments, at the same
+    paths.
     """
 
     def run(
@@ -91,16 +107,19 @@ class SlurmBackend(ComponentBackend):
             command: str, folder: str, experiment_id: str, run_id: str
         ) -> LocalSubmittedRun:
             variables = local.get_run_env_vars(run_id, experiment_id)
-            srun = ["srun", "--ntasks=1", *given, "bash", "-c", command]
+            said = Path(project_uri).absolute().parents[1] / "outputs" / f"exit-status-{run_id}"
+            said.parent.mkdir(exist_ok=True)
+            srun = ["srun", "--ntasks=1", *given, "bash", "-c", ON_NODE, "node", command, str(said)]
+            here = ["bash", "-c", AROUND_SRUN, "srun", str(said), *srun]
             return LocalSubmittedRun(
-                run_id, subprocess.Popen(srun, cwd=folder, env={**os.environ, **variables})
+                run_id, subprocess.Popen(here, cwd=folder, env={**os.environ, **variables})
             )
 
-        here, local._run_entry_point = local._run_entry_point, on_node
+        usual, local._run_entry_point = local._run_entry_point, on_node
         try:
             return super().run(project_uri, entry_point, params, version, backend_config, *others)
         finally:
-            local._run_entry_point = here
+            local._run_entry_point = usual
 
 
 def kubernetes_backend() -> AbstractBackend:

@@ -27,6 +27,13 @@ def _reason_of(error: Exception) -> str:
     return str(getattr(error, "reason", None) or error)
 
 
+def _has_ended_well(pod: V1Pod) -> bool:
+    """Tell whether the component's own process in this pod exited with 0."""
+    name, containers = pod.spec.containers[0].name, pod.status.container_statuses or []
+    ends = [each.state.terminated for each in containers if each.name == name]
+    return any(end and end.exit_code == 0 for end in ends)
+
+
 class JobRun(KubernetesSubmittedRun):
     """MLflow's, but what the pods print is passed on, and cancelling takes the pods with it."""
 
@@ -35,6 +42,7 @@ class JobRun(KubernetesSubmittedRun):
         self._core = CoreV1Api()
         # Where all that is printed goes just now, which is the component's log
         self._log = os.fdopen(os.dup(1), "wb", buffering=0)
+        self._ended_well = False  # the command, by a node's word
         self._told: set[str] = set()
 
     def wait(self) -> bool:
@@ -50,8 +58,10 @@ class JobRun(KubernetesSubmittedRun):
                     self.cancel()
                     return False
             time.sleep(0 if ended else INTERVAL)
+        if self._status == RunStatus.FINISHED and not self._ended_well:
+            self._tell("The job is complete, but no node said that its command ended well.")
         self._log.close()
-        return self._status == RunStatus.FINISHED
+        return self._status == RunStatus.FINISHED and self._ended_well
 
     def cancel(self) -> None:
         """Take the job off the cluster; Kubernetes would leave its pods at work if not told."""
@@ -70,6 +80,7 @@ class JobRun(KubernetesSubmittedRun):
         selector = f"job-name={self._job_name}"
         pods = self._core.list_namespaced_pod(self._job_namespace, label_selector=selector).items
         for pod in pods:
+            self._ended_well |= _has_ended_well(pod)
             if pod.status.phase == "Pending":
                 self._explain(pod)
             elif pod.metadata.name not in self._told:

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from _utils.index import all_experiments
+from _utils.index import all_experiments, all_pages
 from _utils.pipeline.processes import end_processes, is_alive, working_for
 
 PROCESS = "process"  # tag: the process that a run lives and dies with
@@ -54,7 +54,7 @@ def close_dead_runs() -> int:
         How many runs were closed.
     """
     client = MlflowClient()
-    running = client.search_runs(all_experiments(), "attributes.status = 'RUNNING'")
+    running = _running()
     tagged = [run for run in running if PROCESS in run.data.tags]
     dead = {run.info.run_id for run in tagged if is_dead(json.loads(run.data.tags[PROCESS]))}
     # What has a process of its own, as the jobs of a sweep have, is judged by that alone
@@ -70,11 +70,16 @@ def close_dead_runs() -> int:
 def close_below(run_id: str) -> None:
     """Close the runs below one that are open, as KILLED, and end what still works for them."""
     client = MlflowClient()
-    running = client.search_runs(all_experiments(), "attributes.status = 'RUNNING'")
+    running = _running()
     left = _below({run_id}, running)
     end_processes(working_for(left))
     for below in left:
         client.set_terminated(below, "KILLED")
+
+
+def _running() -> list[Run]:
+    query = "attributes.status = 'RUNNING'"
+    return [*all_pages(MlflowClient().search_runs, all_experiments(), query)]
 
 
 def _below(run_ids: set[str], running: list[Run]) -> set[str]:

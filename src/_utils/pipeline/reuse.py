@@ -29,7 +29,7 @@ from mlflow.utils.mlflow_tags import (
 
 from _utils.artifacts import is_present
 from _utils.digests import digest_of
-from _utils.index import all_experiments, outputs_of
+from _utils.index import all_experiments, all_pages, outputs_of
 from _utils.pipeline.imports import named_by, sources_of
 from _utils.pipeline.plan import Component
 from _utils.pipeline.tracking import SWEEP
@@ -101,14 +101,30 @@ def digest_of_key(key: dict[str, Any]) -> str:
 def find_run(component: Component, key: dict[str, Any], sweep_id: str = "") -> Run | None:
     """The newest finished run with this cache key whose artifacts are all still there."""
     of_sweep = f" and tags.sweep = '{sweep_id}'" if sweep_id else ""
-    runs = MlflowClient().search_runs(
+    runs = all_pages(
+        MlflowClient().search_runs,
         all_experiments(),
         f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED'{of_sweep}",
         order_by=["attributes.end_time DESC"],
         max_results=10,
     )
-    whole = (run for run in runs if all(map(is_present, outputs_of(run))))
-    return next((run for run in whole if not component.unpublished(run)), None)
+    return next((run for run in runs if _is_whole(component, run)), None)
+
+
+def _is_whole(component: Component, run: Run) -> bool:
+    """Tell whether all that a run published is known and there, and all that it declares."""
+    outputs, published = (
+        outputs_of(run),
+        [key for key in run.data.tags if key.startswith("output.")],
+    )
+    try:
+        return (
+            len(outputs) == len(published)
+            and not component.unpublished(run)
+            and all(map(is_present, outputs))
+        )
+    except Exception:  # of a store that cannot be reached
+        return False
 
 
 def explain(component: Component, key: dict[str, Any], experiment_id: str) -> list[str]:
@@ -122,8 +138,11 @@ def explain(component: Component, key: dict[str, Any], experiment_id: str) -> li
     )
     if not last:
         return ["never ran"]
-    old = mlflow.artifacts.load_dict(f"{last[0].info.artifact_uri}/{CACHE_KEY_FILE}")
-    return differences(old, key) or ["its artifacts are gone"]
+    try:
+        old = mlflow.artifacts.load_dict(f"{last[0].info.artifact_uri}/{CACHE_KEY_FILE}")
+    except Exception:  # it lies in a store that cannot be reached, or is gone
+        return [f"{CACHE_KEY_FILE} of its last run cannot be read"]
+    return differences(old, key) or ["its artifacts are gone, or cannot be reached"]
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

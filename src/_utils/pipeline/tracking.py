@@ -9,6 +9,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
 
 import mlflow
 import yaml
@@ -38,6 +40,7 @@ from _utils.variables import as_written, recorded, without_secrets
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
+JOB = "job"  # tag: the number of a sweep's job
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
 VALUES = "config_values"  # tag: a digest of the config but for the section `main`
 SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
@@ -173,13 +176,19 @@ def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
     console.quiet = True
     if not mlflow.active_run():  # the sweep's is in another process, which sees to Ctrl-C
         signal.signal(signal.SIGINT, lambda *_: None)
-    sweep = MlflowClient().get_run(sweep_id)
+        if "SLURM_JOB_ID" in os.environ:  # where submitit's own handler raises an error of its own
+            signal.signal(signal.SIGUSR2, _end_at_limit)
+    sweep, hydra_job = MlflowClient().get_run(sweep_id), HydraConfig.get().job
     run = mlflow.start_run(
         experiment_id=sweep.info.experiment_id,
-        run_name=recorded(HydraConfig.get().job.override_dirname),
+        run_name=recorded(hydra_job.override_dirname),
         nested=True,
         parent_run_id=sweep_id,
-        tags={MLFLOW_PROJECT_ENV: env_manager_of(sweep), PROCESS: process_tag()},
+        tags={
+            MLFLOW_PROJECT_ENV: env_manager_of(sweep),
+            PROCESS: process_tag(),
+            JOB: str(hydra_job.num),
+        },
     )
     mask_tags(run)
     return run
@@ -198,6 +207,22 @@ def mask_tags(run: Run) -> None:
     for name, text in recorded(run.data.tags).items():
         if text != run.data.tags[name]:
             MlflowClient().set_tag(run.info.run_id, name, text)
+
+
+def _end_at_limit(signum: int, frame: FrameType | None) -> NoReturn:
+    """What a job does when SLURM says that its time is nearly up."""
+    signal.signal(signum, signal.SIG_IGN)
+    if run := mlflow.active_run():
+        close_below(run.info.run_id)
+    raise UserError(
+        "SLURM ends this job, for its time is up: give jobs more with "
+        "hydra.launcher.timeout_min=<minutes>."
+    )
+
+
+def job_of(run: Run) -> str:
+    """Which job of a sweep it is an attempt at: a cluster may start one again."""
+    return run.data.tags.get(JOB, run.info.run_id)
 
 
 def kill_runs() -> None:

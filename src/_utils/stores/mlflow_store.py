@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -29,26 +28,26 @@ def faults() -> list[str]:
 def put(path: Path, artifact: Artifact) -> str:
     """Bring the bytes to the run; returns where they are. If it fails, no part of them stays."""
     run_uri = MlflowClient().get_run(artifact.run_id).info.artifact_uri
-    repository = get_artifact_repository(run_uri)
+    repository, folder = get_artifact_repository(run_uri), f"artifacts/{artifact.folder}"
     try:
         if path.is_dir():
-            repository.log_artifacts(str(path), f"artifacts/{path.name}")
+            repository.log_artifacts(str(path), f"{folder}/{path.name}")
         else:
-            repository.log_artifact(str(path), "artifacts")
+            repository.log_artifact(str(path), folder)
     except Exception as error:
         with suppress(Exception):  # the first error is the one to tell
-            repository.delete_artifacts(f"artifacts/{path.name}")
+            repository.delete_artifacts(f"{folder}/{path.name}")
         if isinstance(error, OSError) and error.strerror:
             raise not_published(artifact.name, run_uri, error) from error
         raise
-    return f"{run_uri}/artifacts/{path.name}"
+    return f"{run_uri}/{folder}/{path.name}"
 
 
 def get(artifact: Artifact, folder: Path) -> tuple[Path, str]:
     """Bring the bytes to this machine, if they are not there."""
-    is_here = is_local_uri(artifact.uri)
-    target = None if is_here else str(folder)
-    path = Path(mlflow.artifacts.download_artifacts(artifact.uri, dst_path=target))
+    where, _, name = artifact.uri.rpartition("/")
+    target = None if is_local_uri(where) else str(folder)
+    path = Path(get_artifact_repository(where).download_artifacts(name, target))
     return path, digest_of(path)
 
 

@@ -11,6 +11,7 @@ import shutil
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 from uuid import uuid4
 
 from _utils.digests import digest_of, digest_of_files
@@ -51,7 +52,7 @@ def put(path: Path, artifact: Artifact) -> str:
     if found := faults():
         raise UserError("\n".join(found))
     base = os.environ["STORAGE_URL"].rstrip("/")
-    uri = f"{base}/{artifact.name}/{artifact.version}/{path.name}"
+    uri = f"{base}/{artifact.folder}/{path.name}"
     try:
         system, root = _open(uri)
         for file in path.rglob("*") if path.is_dir() else [path]:
@@ -127,6 +128,8 @@ def component_run(run_id: str) -> AbstractContextManager:
 def _open(uri: str) -> tuple[AbstractFileSystem, str]:
     import fsspec  # here, for only this store needs it
 
+    if uri.startswith("file:"):
+        uri = unquote(uri)  # fsspec would look for a folder `my%20data`
     # What other processes write is to be seen at once
     return fsspec.core.url_to_fs(uri, use_listings_cache=False)
 

@@ -18,6 +18,13 @@ PASSED_ON = (  # variables, without any that may hold a secret: Ray shows them
     *("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"),
 )
 INTERVAL = 0.5  # seconds
+# What to do about a reason for which SLURM lets jobs wait, or a state in which it ends them
+CURES = {
+    "PartitionTimeLimit": "hydra.launcher.timeout_min is above the partition's limit: lower it, or "
+    "take another hydra.launcher.partition; `sinfo` lists them.",
+    "TIMEOUT": "Give jobs more time: hydra.launcher.timeout_min=<minutes>.",
+    "OUT_OF_MEMORY": "Give jobs more memory: hydra.launcher.mem_gb=<GB>.",
+}
 DOCUMENTED = "see 'Sweeps on a cluster' in MLpipeline.md."
 
 
@@ -58,17 +65,53 @@ def wait_for_jobs(arrays: list[str], patience: float = math.inf) -> None:
     """Wait, so many seconds at most, until SLURM has none of these any more."""
     squeue = ["squeue", "--noheader", f"--jobs={','.join(arrays)}"]
     end = time.monotonic() + patience
-    while subprocess.run(squeue, capture_output=True).stdout.strip() and time.monotonic() < end:
+    while arrays and time.monotonic() < end:
+        if not subprocess.run(squeue, capture_output=True).stdout.strip():
+            break
         time.sleep(INTERVAL)
 
 
 def cancel_jobs(arrays: list[str]) -> None:
     """Take these off SLURM's queue, and end those that run."""
     if arrays:
-        subprocess.run(["scancel", *arrays], check=False)
-        # At once: submitit lets its jobs ignore the polite way
-        subprocess.run(["scancel", "--full", "--signal=KILL", *arrays], check=False)
+        # Those that wait first, for each that ends lets one of them start. HUP ends a job and its
+        # component at once: scancel's SIGTERM, which comes before any SIGKILL, is ignored by
+        # submitit, and the job would see its component fail
+        for how in (["--state=PENDING"], ["--signal=HUP"], []):
+            subprocess.run(["scancel", *how, *arrays], check=False, capture_output=True)
         wait_for_jobs(arrays, patience=3)
+
+
+def why_waiting(arrays: list[str]) -> list[str]:
+    """The reasons for which SLURM lets jobs of these wait, each with its cure if it has one."""
+    if not arrays:
+        return []
+    squeue = ["squeue", "--noheader", f"--jobs={','.join(arrays)}", "--states=PENDING"]
+    found = subprocess.run([*squeue, "--format=%r"], capture_output=True, text=True)
+    reasons = sorted({*found.stdout.split("\n")} - {"", "None"})
+    return [f"{reason}. {CURES[reason]}" if reason in CURES else reason for reason in reasons]
+
+
+def warn_in_time(launcher: DictConfig) -> None:
+    """Let SLURM's signal before the time limit of short jobs come near the limit, not at once."""
+    if "signal_delay_s" in launcher:
+        tenth = max(1, int(launcher.timeout_min * 60) // 10)
+        launcher.signal_delay_s = min(launcher.signal_delay_s, tenth)
+
+
+def explain(error: Exception, arrays: list[str], again: str) -> str:
+    """What to say about an error of submitit.
+
+    Args:
+        error: What it raised.
+        arrays: What SLURM has taken.
+        again: The command that was typed.
+    """
+    what = " ".join(str(error).splitlines()[:2])
+    if not arrays:
+        return f"SLURM took no job: {what}. `sinfo` lists partitions. Correct and repeat: {again}"
+    cures = [cure for state, cure in CURES.items() if f"(state: {state}" in what]
+    return " ".join([f"SLURM ended a job. {what}.", *cures, f"This runs what is missing: {again}"])
 
 
 def submitted_to_slurm(hydra: DictConfig) -> list[str]:

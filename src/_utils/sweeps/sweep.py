@@ -34,6 +34,7 @@ from _utils.pipeline.tracking import (
     SWEEP,
     children_of,
     faults_told,
+    job_of,
     kill_runs,
     start_top_run,
 )
@@ -67,6 +68,7 @@ class SweepRun(Callback):
             run = start_top_run(config).info
             os.environ[SWEEP] = run.run_id
             cluster.pass_on_environment(config.hydra.launcher)
+            cluster.warn_in_time(config.hydra.launcher)
             Sweep.at_work = Sweep(run, config, jobs)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -83,7 +85,14 @@ class Sweep:
     def __init__(self, run: RunInfo, config: DictConfig, planned: int):
         self.run, self.config, self.hydra, self.planned = run, config, config.hydra, planned
         self.objective = config.main.objective
-        self.progress = Progress(run, planned, self.objective)
+        self.progress = Progress(
+            run, planned, self.objective, lambda: cluster.why_waiting(self.arrays)
+        )
+
+    @property
+    def arrays(self) -> list[str]:
+        """What of it SLURM has."""
+        return cluster.submitted_to_slurm(self.hydra)
 
     def end(self, broken: str = "") -> None:
         """Rank the jobs, say which failed and why, and exit with status 1 if any did.
@@ -92,9 +101,13 @@ class Sweep:
             broken: Why jobs are missing, if the sweep ended before its time.
         """
         self.progress.stop()
+        cluster.cancel_jobs(self.arrays)  # SLURM may have put some into the queue again
         close_below(self.run.run_id)  # those that are open have lost their process
-        jobs = children_of(self.run)
+        attempts = children_of(self.run)  # the newest first
+        jobs = [*{job_of(run): run for run in reversed(attempts)}.values()][::-1]
         failed = [job for job in jobs if job.info.status != "FINISHED"]
+        if len(jobs) == self.planned and not failed:
+            broken = ""  # SLURM has started again what it had ended
         missing = f" of {self.planned}" if broken else ""
         console.print(f"\nSweep: {len(jobs)}{missing} jobs, {len(failed)} failed", highlight=False)
         publish_answer(jobs, self.objective, self.config)
@@ -175,8 +188,8 @@ def give_up(error: Exception) -> None:
             f"out; hydra.launcher.n_jobs=1 takes less. {again}"
         )
     elif type(error).__module__.startswith("submitit"):  # at the first job that it misses
-        cluster.wait_for_jobs(cluster.submitted_to_slurm(Sweep.at_work.hydra))
-        broken = f"SLURM ended a job. {str(error).splitlines()[0]} {again}"
+        cluster.wait_for_jobs(Sweep.at_work.arrays)
+        broken = cluster.explain(error, Sweep.at_work.arrays, as_line(typed_command()))
     elif type(error).__module__.startswith("ray"):
         broken = f"Ray ended a job. {str(error).splitlines()[0]} {again}"
     Sweep.at_work.end(broken)
@@ -186,5 +199,5 @@ def close_runs() -> None:
     """Close all runs that are open, those of a sweep's jobs too, as KILLED."""
     if Sweep.at_work:
         Sweep.at_work.progress.stop()
-        cluster.cancel_jobs(cluster.submitted_to_slurm(Sweep.at_work.hydra))
+        cluster.cancel_jobs(Sweep.at_work.arrays)
     kill_runs()

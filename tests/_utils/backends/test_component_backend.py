@@ -1,5 +1,6 @@
-"""Where components run: faults told before, and what reaches MLflow."""
+"""Where components run: faults told before, what reaches MLflow, and how they end on a node."""
 
+import os
 import shutil
 
 import mlflow
@@ -74,3 +75,35 @@ def test_backend_config_and_parameters_reach_mlflow(scratch_store, monkeypatch, 
     # MLflow writes into what it is given
     assert given["backend_config"] == KUBERNETES
     assert given["backend_config"] is not wanted.backend_config
+
+
+@pytest.mark.skipif(os.name == "nt", reason="srun is never there")
+@pytest.mark.parametrize(
+    ("srun", "command", "exit_code"),
+    [
+        ('exec "${@:2}"', "true # done", 0),
+        ('exec "${@:2}"', "exit 3", 3),
+        ('"${@:2}"', "kill -9 $$", 137),
+        ('"${@:2}"; echo "Node failure on n1"; exit 1', "true", 0),  # after the command has ended
+        ('echo "srun: error: Node failure on n1"; exit 0', "true", 1),
+        ('"${@:2}" & sleep 0.5; kill -9 $!; exit 0', "kill -9 $PPID; sleep 9", 1),
+        ("exit 143", "true", 143),
+    ],
+)
+def test_how_a_component_ends_on_a_node_is_what_its_own_process_says(
+    scratch_store, tmp_path, monkeypatch, srun, command, exit_code
+):
+    folder = tmp_path / "src/trial"
+    (tmp_path / "bin").mkdir()
+    folder.mkdir(parents=True)
+    (tmp_path / "bin/srun").write_text(f"#!/bin/bash\n{srun}\n")
+    (tmp_path / "bin/srun").chmod(0o755)
+    project = f"name: trial\nentry_points: {{main: {{command: '{command}'}}}}\n"
+    (folder / "MLproject").write_text(project)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    with mlflow.start_run() as pipeline:
+        on_node = Component("trial", folder, {}, "", "slurm", {})
+        result = execute.run_component(on_node, pipeline, "local")
+    assert result.exit_code == exit_code
+    assert result.status == ("FAILED" if exit_code else "FINISHED")
+    assert not [*(tmp_path / "outputs").iterdir()]

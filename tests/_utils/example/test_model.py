@@ -153,6 +153,8 @@ def test_codes_that_are_numbers_in_json_are_the_texts_of_training(codes):
     frames = [cars(car_truck=pd.Series(each, dtype="object")) for each in (texts, codes)]
     as_texts, as_numbers = (model["encoder"].transform(frame) for frame in frames)
     assert np.array_equal(as_texts, as_numbers)
+
+
 def test_the_same_seed_on_another_processor(real, tmp_path):
     """The same model without what this processor can do beyond the least that NumPy asks for."""
     model, _, test = real
