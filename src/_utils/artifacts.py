@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
 from contextlib import suppress
@@ -14,7 +15,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput
 
-from _utils.digests import digest_of
+from _utils.digests import content_of, digest_of
 from _utils.errors import UserError
 from _utils.index import (
     LATEST,
@@ -28,6 +29,7 @@ from _utils.index import (
 )
 from _utils.stores import STORES, chosen_store, reference_store
 
+MODEL_TYPE = "model"  # the type of artifacts that are loaded by executing what is in them
 TAKEN = re.compile(r"[0-9a-f]{12}|v\d+")  # as versions look like here, and at W&B
 
 
@@ -59,8 +61,7 @@ def log_artifact(
     name = check_name(name or path.name)
     if not path.exists():
         raise UserError(f"There is nothing at '{path}' to publish as artifact '{name}'.")
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    size, store = sum(file.stat().st_size for file in files), chosen_store()
+    size, store = sum(file.stat().st_size for file in content_of(path).values()), chosen_store()
     new = Artifact(name, digest_of(path), "", size, type, description, current_run_id(), store)
     if uri and store == "mlflow":
         return enter(replace(new, uri=uri))
@@ -133,6 +134,12 @@ def use_artifact(reference: str, type: str | None = None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="artifact-"))
     try:
         path, found = STORES[artifact.store].get(artifact, folder)
+        copy = folder / path.name
+        if artifact.type == MODEL_TYPE and not copy.exists():
+            # Loading a model executes it. A copy of our own nobody changes between the moments of
+            # verification and loading; links in it are what they pointed to.
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
+            path, found = copy, digest_of(copy)
     except Exception as error:
         gone = False
         with suppress(Exception):  # where a storage cannot be asked, the first error is the reason

@@ -8,6 +8,7 @@ MLflow itself: the run that made an artifact carries the tags `output.<name>` (t
 import json
 import re
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -89,16 +90,14 @@ def find_artifact(name: str, version: str, experiment_id: str | None = None) -> 
     Raises:
         UserError: It is not there; the message lists what is.
     """
-    where, order = all_experiments(), NEWEST
+    where = all_experiments()
     wanted = f"tags.`output.{name}` = '{version}'"
     if version == LATEST:
         where = [experiment_id] if experiment_id else where
         wanted = f"tags.`output.{name}` != ''"
     elif not DIGEST.fullmatch(version):
-        order = f"tags.`{alias_tag(name, version)}` DESC"
-        wanted = f"tags.`{alias_tag(name, version)}` != ''"
-    found = _finished(where, wanted, 1, order)
-    if found:
+        wanted = ""
+    if found := _finished(where, wanted, 1) if wanted else _with_alias(name, version):
         return next(artifact for artifact in outputs_of(found[0]) if artifact.name == name)
     if version == LATEST:
         raise UserError(
@@ -127,7 +126,18 @@ def _finished(where: list[str], wanted: str, limit: int, order: str = NEWEST) ->
 
 def alias_tag(name: str, alias: str) -> str:
     """The tag of a run whose artifact got this alias; of several the last that got it counts."""
-    return f"alias.{name}:{alias}"
+    return f"alias.{name}/{alias}"
+
+
+def _with_alias(name: str, alias: str) -> list[Run]:
+    """The run whose artifact got this alias last, alone, if there is one."""
+    tags = [alias_tag(name, alias), f"alias.{name}:{alias}"]  # older ones: Windows has no colons
+    found = [
+        (run.data.tags[tag], run)
+        for tag in tags
+        for run in _finished(all_experiments(), f"tags.`{tag}` != ''", 1, f"tags.`{tag}` DESC")
+    ]
+    return [max(found, key=itemgetter(0))[1]] if found else []
 
 
 def all_experiments() -> list[str]:

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from _utils.artifacts import log_artifact
 from _utils.errors import UserError
 from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, SKOPS_TRUSTED_TYPES, build_model
 from _utils.serving import Champion, limit_body
@@ -50,6 +51,9 @@ def register(name: str, mpg: float) -> str:
             pip_requirements=["scikit-learn"],
             skops_trusted_types=SKOPS_TRUSTED_TYPES,
         )
+        folder = MlflowClient().get_logged_model(logged.model_id).artifact_location
+        path = local_file_uri_to_path(folder)
+        log_artifact(path, name="model", type="model", uri=folder)  # has its digest on record
     return str(mlflow.register_model(logged.model_uri, name).version)
 
 

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from _utils.errors import UserError
 from _utils.index import NAME
 from _utils.pipeline.options import keys_of
-from _utils.registry import find_version
+from _utils.registry import check_model_name, find_version
 from _utils.stores import STORES, chosen_store
 from _utils.sweeps.cluster import check_server
 
@@ -177,9 +177,10 @@ def in_values(component: Component, root: Path) -> Iterator[str]:
                 f"{place}: {key} is '{value}' and {other} '{component.parameters[other]}': "
                 "give one of them, and leave the other empty ('')."
             )
-    for key in component.models:
+    checks = dict.fromkeys(component.models, find_version) | {"registered_model": check_model_name}
+    for key in checks.keys() & component.parameters.keys():
         try:
-            find_version(component.parameters[key])
+            checks[key](component.parameters[key])
         except UserError as error:
             yield f"{place}.{key}: {error}"
     for key, value in component.outputs.items():
