@@ -1,6 +1,7 @@
 """Score the model on data that it has not seen; the better of it and the champion is champion."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -47,10 +48,15 @@ def go(args: argparse.Namespace) -> None:
         mlflow.log_metric(f"mean_predictor_{name}", value)
     mlflow.log_figure(predicted_against_actual(actual, predicted), "predicted_against_actual.png")
     mlflow.log_figure(residual_figure(actual, predicted), "residuals.png")
-    mlflow.log_text(table.to_csv(index=False), f"scores_by_{args.scores_by}.csv")
+    mlflow.log_text(table.to_csv(index=False), f"scores_by_{as_file_name(args.scores_by)}.csv")
     promoted, reason = register_and_compare(args, model, test, scores)
     mlflow.set_tag("promotion", reason)
     print(f"{'Promoted' if promoted else 'Not promoted'}: {reason}")
+
+
+def as_file_name(column: str) -> str:
+    """A column's name as part of a file's, which may not hold all characters on all systems."""
+    return re.sub(r"[^\w.-]", "_", column)
 
 
 def register_and_compare(

@@ -39,9 +39,9 @@ def go(args: argparse.Namespace) -> None:
         stratify_by=args.stratify_by or None,
         seed=args.seed,
     )
+    model = build_model(args.max_tfidf_features, args.random_forest)
     # One by one beside the JSON of the whole, so that MLflow can compare runs by each.
     mlflow.log_params({f"random_forest.{key}": value for key, value in args.random_forest.items()})
-    model = build_model(args.max_tfidf_features, args.random_forest)
     model.fit(train[FEATURES], train[TARGET])
     model.set_params(forest__n_jobs=1)  # answers to single rows are faster without threads
 
