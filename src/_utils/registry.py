@@ -7,15 +7,18 @@ those artifacts gets the name of the registered model as an alias, `raw_data.par
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel
+from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
-from _utils.artifacts import TAKEN, current_run_id, set_alias
+from _utils.artifacts import MODEL_TYPE, TAKEN, current_run_id, log_artifact, set_alias
 from _utils.digests import digest_of
 from _utils.errors import UserError
 from _utils.index import LATEST, NAME, Artifact, find_artifact, outputs_of, parse_reference
@@ -178,6 +181,32 @@ def versions_of(name: str, where: str = "") -> list[ModelVersion]:
 
 def _numbers(name: str) -> list[int] | str:
     return sorted(int(each.version) for each in versions_of(name)) or "none"
+
+
+def log_model(save: Callable[..., Any], name: str, description: str, **options: Any) -> Artifact:
+    """Publish a model of the current run, as an MLflow model and as an artifact.
+
+    Its digest is that of the files as they were saved here. MLflow's own `log_model` leaves them
+    only in the artifact store, where others may be able to write.
+
+    Args:
+        save: What MLflow saves this kind of model with, such as `mlflow.sklearn.save_model`.
+        name: Of both.
+        description: One sentence for the reader.
+        options: What `save` takes, but for the path.
+    """
+    client, folder = MlflowClient(), Path(tempfile.mkdtemp(prefix="model-")) / name
+    run = client.get_run(current_run_id())
+    model = mlflow.initialize_logged_model(name, params=run.data.params)
+    about = Model(run_id=run.info.run_id, model_id=model.model_id)
+    save(path=str(folder), mlflow_model=about, **options)
+    client.log_model_artifacts(model.model_id, str(folder))
+    mlflow.finalize_logged_model(model.model_id, "READY")
+    mlflow.log_outputs([LoggedModelOutput(model.model_id, step=0)])
+    mlflow.log_metrics(run.data.metrics, model_id=model.model_id)
+    return log_artifact(
+        folder, name=name, uri=model.artifact_location, type=MODEL_TYPE, description=description
+    )
 
 
 def register_model(reference: str, name: str, tags: dict[str, str]) -> ModelVersion:

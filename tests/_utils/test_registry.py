@@ -8,8 +8,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from _utils import registry
 from _utils.artifacts import is_present, log_artifact, use_artifact
 from _utils.digests import digest_of
 from _utils.errors import UserError, explain
@@ -183,6 +185,38 @@ def test_what_is_loaded_is_a_copy_that_nobody_else_can_change(models):
         for path in (use_artifact(models[0]), fetch_model(version)):
             assert any(each.stat().st_mode & 0o077 == 0 for each in (path, path.parent))
             assert "mlruns" not in path.parts
+
+
+@pytest.mark.parametrize("raced", [False, True])
+def test_the_digest_is_of_what_was_saved_and_not_of_what_lies_there(models, monkeypatch, raced):
+    def save(path, mlflow_model, content):
+        Path(path).mkdir()
+        mlflow_model.add_flavor("text", content=content)
+        mlflow_model.save(f"{path}/MLmodel")
+
+    def upload_and_be_overtaken(client, model_id, folder):
+        upload(client, model_id, folder)
+        place = local_file_uri_to_path(client.get_logged_model(model_id).artifact_location)
+        Path(place, "MLmodel").write_text("flavors: {python_function: {loader_module: evil}}")
+
+    upload = MlflowClient.log_model_artifacts
+    if raced:
+        monkeypatch.setattr(MlflowClient, "log_model_artifacts", upload_and_be_overtaken)
+    with mlflow.start_run():
+        mlflow.log_metric("mae", 1.5)
+        artifact = registry.log_model(save, "saved", "A text", content=str(raced))
+    if raced:
+        with mlflow.start_run(), pytest.raises(UserError, match="changed after it was published"):
+            use_artifact(artifact.reference)
+        with pytest.raises(UserError, match="None of the MLflow models"):
+            register_model(artifact.reference, "saved", {})
+        return
+    assert is_present(artifact)
+    version = register_model(artifact.reference, "saved", {})
+    model = Model.load(str(fetch_model(version)))
+    assert model.flavors == {"text": {"content": "False"}}
+    logged = mlflow.get_logged_model(model.model_id)
+    assert logged.status == "READY" and logged.metrics[0].value == 1.5
 
 
 def test_a_version_is_verified_by_what_is_on_record(models, tmp_path):
