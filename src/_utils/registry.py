@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST = "sha256"  # tag of a version: the digest of its files
 SCHEME = "models:/"
 CURE = "Let another version be the champion: mlflow run . -e promote -P version=<number>."
+LOGGED = re.compile(r"\bm-[0-9a-f]{32}\b")  # the id of a logged model
 URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -145,9 +147,11 @@ def digest_on_record(version: ModelVersion) -> str:
     if reference := version.tags.get("artifact"):  # registered before there was that tag
         return find_artifact(*parse_reference(reference)).digest
     client = MlflowClient()
-    if version.run_id:  # registered by hand, but published by the run
-        place = client.get_model_version_download_uri(version.name, version.version)
-        for artifact in outputs_of(client.get_run(version.run_id)):
+    place = client.get_model_version_download_uri(version.name, version.version)
+    with suppress(MlflowException):  # registered by hand, of a model that is there no more
+        model_id = (LOGGED.search(place) or [""])[0]
+        run_id = client.get_logged_model(model_id).source_run_id
+        for artifact in outputs_of(client.get_run(run_id)):
             if artifact.uri == place:
                 return artifact.digest
     raise UserError(

@@ -227,8 +227,10 @@ def test_a_version_is_verified_by_what_is_on_record(models, tmp_path):
     model_id = Path(local_file_uri_to_path(published.uri)).parent.name
     version = mlflow.register_model(f"models:/{model_id}", "by_hand")
     assert digest_of(fetch_model(version)) == published.digest
+    version = MlflowClient().create_model_version("by_hand", published.uri)
+    assert digest_of(fetch_model(version)) == published.digest
     version = mlflow.register_model(f"models:/{unpublished.model_id}", "by_hand")
-    with pytest.raises(UserError, match=r"2 of by_hand cannot be verified, .* not on record"):
+    with pytest.raises(UserError, match=r"3 of by_hand cannot be verified, .* not on record"):
         fetch_model(version)
 
 

@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from _utils.artifacts import log_artifact
 from _utils.errors import UserError
 from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, SKOPS_TRUSTED_TYPES, build_model
+from _utils.registry import log_model
 from _utils.serving import Champion, limit_body
 
 # MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
@@ -43,17 +43,17 @@ def register(name: str, mpg: float) -> str:
     rows = pd.DataFrame([ROW, ROW | {"carline": "POLO", "car_truck": None}] * 5)[FEATURES]
     model = build_model(2, {"n_estimators": 2, "n_jobs": 1}).fit(rows, [mpg] * len(rows))
     with mlflow.start_run():
-        logged = mlflow.sklearn.log_model(
-            model,
-            name="model",
+        log_model(
+            mlflow.sklearn.save_model,
+            "model",
+            "Predicts one number",
+            sk_model=model,
             signature=infer_signature(rows, model.predict(rows)),
             input_example=rows.head(1),
             pip_requirements=["scikit-learn"],
             skops_trusted_types=SKOPS_TRUSTED_TYPES,
         )
-        folder = MlflowClient().get_logged_model(logged.model_id).artifact_location
-        path = local_file_uri_to_path(folder)
-        log_artifact(path, name="model", type="model", uri=folder)  # has its digest on record
+        logged = mlflow.last_logged_model()
     return str(mlflow.register_model(logged.model_uri, name).version)
 
 

@@ -10,14 +10,13 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from mlflow.models import infer_signature
-from mlflow.utils.file_utils import local_file_uri_to_path
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.errors import UserError
-from _utils.registry import find_version
+from _utils.registry import find_version, log_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -72,16 +71,14 @@ def train(features: list[str], data: str) -> str:
         rows = pd.read_parquet(use_artifact(data))
         model = make_pipeline(SimpleImputer(), RandomForestRegressor(20, random_state=1))
         model.fit(rows[features], rows["comb_mpg"])
-        logged = mlflow.sklearn.log_model(
-            model,
-            name="forest",
+        return log_model(
+            mlflow.sklearn.save_model,
+            "forest",
+            "A forest",
+            sk_model=model,
             signature=infer_signature(rows[features], rows["comb_mpg"]),
             pip_requirements=["scikit-learn"],
             skops_trusted_types=["numpy.dtype", "sklearn.tree._tree.Tree"],
-        )
-        uri = mlflow.get_logged_model(logged.model_id).artifact_location
-        return log_artifact(
-            local_file_uri_to_path(uri), name="forest", type="model", uri=uri
         ).reference
 
 
