@@ -23,6 +23,7 @@ from _utils.example.drift_report import make_report
 from _utils.example.model import CATEGORICAL, NUMERIC, TARGET, features_of, predict
 from _utils.example.model import TEXT as TEXT_COLUMN
 from _utils.example.promotion import unseen_rows
+from _utils.example.scoring import predict as predict_each
 from _utils.example.verdict import judge, summarize
 from _utils.registry import SCHEME, fetch_model, find_version
 
@@ -124,13 +125,14 @@ def earlier_model(
     Returns:
         Its number, the model, and what it was trained on.
     """
-    same_rows = [run.data.tags for run in past if input_of(batch) == run.data.tags.get(INPUT, "-")]
+    rows = input_of(batch)
+    same_rows = [run.data.tags for run in past if rows and rows == run.data.tags.get(INPUT)]
     numbers = [tags[VERSION] for tags in same_rows if tags[VERSION] != str(version.version)]
     if not numbers:
         return None
     try:
         earlier = find_version(f"{SCHEME}{version.name}/{numbers[-1]}")
-        train = pd.read_parquet(use_artifact(earlier.tags["train_artifact"]))
+        train = pd.read_parquet(use_artifact(earlier.tags.get("train_artifact", "")))
         return numbers[-1], mlflow.sklearn.load_model(str(fetch_model(earlier))), train
     except UserError as error:
         print(f"No comparison with version {numbers[-1]}, which scored the same rows: {error}")
@@ -142,9 +144,11 @@ def tell_progress(
 ) -> None:
     """Tell the errors of an earlier version and of this one, on rows that neither has seen."""
     rows = unseen_rows(unseen, train)
-    if rows.empty:
+    predicted, _ = predict_each(earlier, rows[features_of(earlier)])
+    if predicted.empty:
         return
-    before = (predict(earlier, rows) - rows[TARGET]).abs().mean()
+    rows = rows.loc[predicted.index]
+    before = (predicted - rows[TARGET]).abs().mean()
     after = (now[rows.index] - rows[TARGET]).abs().mean()
     mlflow.log_metric("mae_before", before)
     print(
