@@ -24,13 +24,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 YESTERDAY, TODAY = ["no_gears", "height"], ["no_gears", "engine_displacement"]
 EVALUATE = {
     "scores_by": "class",
-    "registered_model": "cars",
+    "registered_model": "evaluated",
     "max_mae": 99.0,
     "min_r2": -99.0,
     "min_improvement": 0.01,
 }
 MONITOR = {
-    "registered_model": "cars",
+    "registered_model": "evaluated",
     "max_psi": 0.25,
     "significance": 0.01,
     "max_new_missing": 0.1,
@@ -93,7 +93,7 @@ def test_a_model_with_other_columns_takes_the_place_of_yesterdays(scratch_store,
 
     data = {"train_artifact": train_1, "test_artifact": test}
     run("evaluation", model_artifact=train(YESTERDAY, train_1), **data, **EVALUATE)
-    assert find_version("models:/cars@champion").version == 1
+    assert find_version("models:/evaluated@champion").version == 1
     predictions = publish(batch.assign(model_version="1"), "predictions", tmp_path)
     first = run("monitoring", predictions_artifact=predictions, **MONITOR)
     assert first.data.metrics["alarm"] == 1
