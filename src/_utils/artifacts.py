@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput
 from mlflow.exceptions import MlflowException
 
-from _utils.digests import digest_of
+from _utils.digests import content_of, digest_of
 from _utils.errors import UserError
 from _utils.index import (
     DIGEST,
@@ -38,6 +39,7 @@ from _utils.index import (
 )
 from _utils.stores import STORES, chosen_store, reference_store
 
+MODEL_TYPE = "model"  # the type of artifacts that are loaded by executing what is in them
 TAKEN = re.compile(r"[0-9a-f]{12}|v\d+")  # as versions look like here, and at W&B
 # What a store's URIs or a system's file names cannot have: control characters, what is special in
 # URIs or on Windows, bytes that are no text, spaces around a name, a dot at its end, and devices
@@ -75,8 +77,8 @@ def log_artifact(
     """
     path = Path(path)
     name = check_name(name or path.name)
-    files = _files_of(path, name)
-    size, store = sum(file.stat().st_size for file in files), chosen_store()
+    _check_files(path, name)
+    size, store = sum(file.stat().st_size for file in content_of(path).values()), chosen_store()
     new = Artifact(name, digest_of(path), "", size, type, description, current_run_id(), store)
     if uri and store == "mlflow":
         return enter(replace(new, uri=uri))
@@ -175,6 +177,12 @@ def _fetch_first(copies: Iterable[Artifact]) -> tuple[Artifact, Path]:
         folder = Path(tempfile.mkdtemp(prefix="artifact-"))
         try:
             path, found = STORES[artifact.store].get(artifact, folder)
+            copy = folder / path.name
+            if artifact.type == MODEL_TYPE and not copy.exists():
+                # Loading a model executes it. A copy of our own nobody changes between the moments
+                # of verification and loading; links in it are what they pointed to.
+                (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
+                path, found = copy, digest_of(copy)
         except Exception as error:  # each store has its own
             faults[artifact.uri] = error
             if _is_gone(artifact):
@@ -221,15 +229,14 @@ def _record_input(run_id: str, artifact: Artifact) -> None:
     client.set_tag(run_id, f"input.{artifact.name}", artifact.version)
 
 
-def _files_of(path: Path, name: str) -> list[Path]:
-    """The files to publish as this artifact.
+def _check_files(path: Path, name: str) -> None:
+    """Refuse what cannot be published as this artifact.
 
     Raises:
-        UserError: There are none, or none of the stores could give one of them back.
+        UserError: There are no files, or none of the stores could give one of them back.
     """
     inside = sorted(path.rglob("*")) if path.is_dir() else []
-    files = [file for file in inside or [path] if file.is_file()]
-    if not files:
+    if not any(file.is_file() for file in inside or [path]):
         raise UserError(f"There is nothing at '{path}' to publish as artifact '{name}'.")
     for file in [path, *inside]:
         if UNUSABLE.search(file.name):
@@ -242,7 +249,6 @@ def _files_of(path: Path, name: str) -> list[Path]:
                 f"Artifact '{name}' cannot have '{file}', which is no file or folder, or a link to "
                 "a folder: take it out, or put a copy in its place."
             )
-    return files
 
 
 def is_present(artifact: Artifact) -> bool:

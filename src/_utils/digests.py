@@ -6,14 +6,31 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 BLOCK = 1 << 20  # bytes read at once
+MODEL = "MLmodel"  # a folder with this file is an MLflow model
+META = "registered_model_meta"  # MLflow writes it there when it loads models:/<name>/<version>
 
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes; of a folder, that of its relative paths and their digests."""
+    return digest_of_files(content_of(path), open_file)
+
+
+def content_of(path: Path) -> dict[str, Path]:
+    """The files that are the content of a file or folder, by relative path ("" for a file)."""
     if not path.is_dir():
-        return digest_of_files({"": path}, open_file)
+        return {"": path}
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    return digest_of_files(files, open_file)
+    return without_meta(files)
+
+
+def without_meta(files: Mapping[str, Any]) -> dict[str, Any]:
+    """The same files, by relative path, without those that MLflow adds to models."""
+    added = {name for name in files if name.endswith(META) and _beside(name) in files}
+    return {name: file for name, file in files.items() if name not in added}
+
+
+def _beside(meta: str) -> str:
+    return meta.removesuffix(META) + MODEL
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -1,6 +1,7 @@
 """Errors that the user can mend are told as a plain message, the others with their traceback."""
 
 import errno
+import re
 import traceback
 
 from requests.exceptions import ConnectionError as NoConnection
@@ -14,6 +15,8 @@ CURES = {
     errno.EPERM: "Make it writable",
     errno.EROFS: "Make it writable",
 }
+# What MLflow says where it is given a URI models:/... that names nothing
+NO_MODEL = re.compile(r"^(\w+: )?Registered [Mm]odel (alias|with name)\b.* not found\.?$")
 
 
 class UserError(Exception):
@@ -36,6 +39,11 @@ def _explain(error: BaseException) -> str:
             return "Interrupted."
         if isinstance(cause, OSError) and cause.errno in CURES:
             return f"{cause}. {CURES[cause.errno]}, then run the same command again."
+        if NO_MODEL.search(str(cause)):
+            return (
+                f"{cause} Let a version be the champion: mlflow run . -e promote -P "
+                "version=<number>; or make the first: mlflow run ."
+            )
         if isinstance(cause, NoConnection):
             return (
                 f"A server does not answer: {cause}. Start it, or mend its address "

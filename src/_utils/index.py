@@ -155,17 +155,21 @@ def find_copies(name: str, version: str, experiment_id: str | None = None) -> It
 
 def _resolve(name: str, version: str, experiment_id: str | None) -> str:
     """The version that `latest` or an alias stands for."""
-    where, order = all_experiments(), NEWEST
-    wanted = f"tags.`output.{name}` != '' and {FINISHED}"
+    where, search = all_experiments(), MlflowClient().search_runs
+    tags = [
+        alias_tag(name, version),
+        f"alias.{name}:{version}",
+    ]  # older ones: Windows has no colons
     if version == LATEST:
-        where = [experiment_id] if experiment_id else where
-    else:
-        order = f"tags.`{alias_tag(name, version)}` DESC"
-        wanted = f"tags.`{alias_tag(name, version)}` != '' and {FINISHED}"
-    found = MlflowClient().search_runs(where, wanted, order_by=[order], max_results=1)
+        where, tags = [experiment_id] if experiment_id else where, [f"output.{name}"]
+    found = []
+    for tag in tags:
+        order = NEWEST if version == LATEST else f"tags.`{tag}` DESC"
+        runs = search(where, f"tags.`{tag}` != '' and {FINISHED}", order_by=[order], max_results=1)
+        found += [(run.data.tags[tag], run.data.tags[f"output.{name}"]) for run in runs]
     if not found:
-        raise _never_published(name, version, wanted, where)
-    return found[0].data.tags[f"output.{name}"]
+        raise _never_published(name, version, f"tags.`{tags[0]}` != '' and {FINISHED}", where)
+    return max(found)[1]
 
 
 def _never_published(name: str, version: str, wanted: str, where: list[str]) -> UserError:
@@ -217,7 +221,7 @@ def _first(values: Iterator[str]) -> list[str]:
 
 def alias_tag(name: str, alias: str) -> str:
     """The tag of a run whose artifact got this alias; of several the last that got it counts."""
-    return f"alias.{name}:{alias}"
+    return f"alias.{name}/{alias}"
 
 
 def all_experiments() -> list[str]:

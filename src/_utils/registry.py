@@ -5,20 +5,38 @@ those artifacts gets the name of the registered model as an alias, `raw_data.par
 """
 
 import re
+import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
-from _utils.artifacts import set_alias
+from _utils.artifacts import MODEL_TYPE, TAKEN, current_run_id, log_artifact, set_alias
+from _utils.digests import digest_of
 from _utils.errors import UserError
-from _utils.index import all_pages, find_artifact, parse_reference
+from _utils.index import (
+    LATEST,
+    NAME,
+    Artifact,
+    all_pages,
+    find_artifact,
+    outputs_of,
+    parse_reference,
+)
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+DIGEST = "sha256"  # tag of a version: the digest of its files
 SCHEME = "models:/"
+CURE = "Let another version be the champion: mlflow run . -e promote -P version=<number>."
+LOGGED = re.compile(r"\bm-[0-9a-f]{32}\b")  # the id of a logged model
 URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -26,14 +44,29 @@ def parse_uri(uri: str) -> tuple[str, str, str]:
     """Split `models:/name@alias` or `models:/name/version` into name, alias and version.
 
     Raises:
-        UserError: It is neither.
+        UserError: It is neither, or the name is not allowed.
     """
     if not (found := URI.fullmatch(uri)):
         raise UserError(
             f"'{uri}' names no model: write {SCHEME}<name>@<alias>, say @{CHAMPION}, or "
             f"{SCHEME}<name>/<version>."
         )
+    check_model_name(found["name"])
     return found["name"], found["alias"] or "", found["version"] or ""
+
+
+def check_model_name(name: str) -> str:
+    """The name, if a registered model can have it; it is an alias of artifacts as well.
+
+    Raises:
+        UserError: It cannot.
+    """
+    if name == LATEST or not NAME.fullmatch(name) or TAKEN.fullmatch(name):
+        raise UserError(
+            f"'{name}' cannot be the name of a registered model: use letters, digits, '_', '-' and "
+            "'.', say deployment.registered_model=fuel_economy."
+        )
+    return name
 
 
 def find_version(uri: str) -> ModelVersion | None:
@@ -79,18 +112,72 @@ def model_in_use(uri: str) -> ModelVersion:
     )
 
 
-def fetch_model(version: ModelVersion, folder: str = "") -> Path:
-    """A copy of a version's files, to load it from.
+def fetch_model(model: ModelVersion | str, folder: str = "") -> Path:
+    """A verified copy of a version's files, which is the only thing to load it from.
 
-    Where MLflow loads a `models:/` URI whose files lie on this machine, it writes one of its own
-    beside them: the artifact would then be taken for changed, and made again.
+    Loading a model executes what is in its files, and whoever can write where they are kept could
+    have changed them. So they are copied first, for nobody else can change the copy.
 
     Args:
-        version: A version in the registry.
-        folder: Where to put it; a new temporary folder if empty.
+        model: A version, or as a URI: `models:/name@alias` or `models:/name/version`.
+        folder: Where to put the copy; a new temporary folder if empty.
+
+    Raises:
+        UserError: There is no such version, its digest is not on record, or its files are not
+            those that were registered.
     """
+    version = model_in_use(model) if isinstance(model, str) else model
+    name, expected = f"Version {version.version} of {version.name}", digest_on_record(version)
+    try:
+        copy = _copy(version.source, folder)
+    except MlflowException as error:  # it refuses links, for example
+        raise UserError(
+            f"{name} cannot be fetched from {version.source}: {error} {CURE}"
+        ) from error
+    if (found := digest_of(copy)) != expected:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise UserError(
+            f"{name} was changed after it was registered: expected SHA-256 {expected}, found "
+            f"{found} at {version.source}. {CURE}"
+        )
+    return copy
+
+
+def digest_on_record(version: ModelVersion) -> str:
+    """The SHA-256 of a version's files, as its tags or the run that made them tell it.
+
+    It never comes from the files' own place.
+
+    Raises:
+        UserError: It is nowhere.
+    """
+    if digest := version.tags.get(DIGEST):
+        return digest
+    if reference := version.tags.get("artifact"):  # registered before there was that tag
+        return find_artifact(*parse_reference(reference)).digest
+    client = MlflowClient()
+    place = client.get_model_version_download_uri(version.name, version.version)
+    with suppress(MlflowException):  # registered by hand, of a model that is there no more
+        model_id = (LOGGED.search(place) or [""])[0]
+        run_id = client.get_logged_model(model_id).source_run_id
+        for artifact in outputs_of(client.get_run(run_id)):
+            if artifact.uri == place:
+                return artifact.digest
+    raise UserError(
+        f"Version {version.version} of {version.name} cannot be verified, for the SHA-256 of its "
+        "files is not on record: publish the model with log_artifact, and register it with "
+        "evaluation."
+    )
+
+
+def _copy(uri: str, folder: str = "") -> Path:
+    """What MLflow keeps there, in a folder of our own."""
     folder = folder or tempfile.mkdtemp(prefix="model-")
-    return Path(mlflow.artifacts.download_artifacts(version.source, dst_path=folder))
+    try:
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def pin_model(uri: str) -> str:
@@ -101,13 +188,39 @@ def pin_model(uri: str) -> str:
 
 def versions_of(name: str, where: str = "") -> list[ModelVersion]:
     """The versions of a registered model, the newest first; none if it is not registered."""
-    query = f"name = '{name}'{where}"
+    query = f"name = '{check_model_name(name)}'{where}"
     search = MlflowClient().search_model_versions
     return [*all_pages(search, query, order_by=["version_number DESC"])]
 
 
 def _numbers(name: str) -> list[int] | str:
     return sorted(int(each.version) for each in versions_of(name)) or "none"
+
+
+def log_model(save: Callable[..., Any], name: str, description: str, **options: Any) -> Artifact:
+    """Publish a model of the current run, as an MLflow model and as an artifact.
+
+    Its digest is that of the files as they were saved here. MLflow's own `log_model` leaves them
+    only in the artifact store, where others may be able to write.
+
+    Args:
+        save: What MLflow saves this kind of model with, such as `mlflow.sklearn.save_model`.
+        name: Of both.
+        description: One sentence for the reader.
+        options: What `save` takes, but for the path.
+    """
+    client, folder = MlflowClient(), Path(tempfile.mkdtemp(prefix="model-")) / name
+    run = client.get_run(current_run_id())
+    model = mlflow.initialize_logged_model(name, params=run.data.params)
+    about = Model(run_id=run.info.run_id, model_id=model.model_id)
+    save(path=str(folder), mlflow_model=about, **options)
+    client.log_model_artifacts(model.model_id, str(folder))
+    mlflow.finalize_logged_model(model.model_id, "READY")
+    mlflow.log_outputs([LoggedModelOutput(model.model_id, step=0)])
+    mlflow.log_metrics(run.data.metrics, model_id=model.model_id)
+    return log_artifact(
+        folder, name=name, uri=model.artifact_location, type=MODEL_TYPE, description=description
+    )
 
 
 def register_model(reference: str, name: str, tags: dict[str, str]) -> ModelVersion:
@@ -122,25 +235,62 @@ def register_model(reference: str, name: str, tags: dict[str, str]) -> ModelVers
         The version; the one there is if the artifact was registered before.
 
     Raises:
-        UserError: No such artifact, or its run logged no MLflow model of that name.
+        UserError: No such artifact, or its run logged no MLflow model with these bytes.
     """
     client, artifact = MlflowClient(), find_artifact(*parse_reference(reference))
     known = versions_of(name, f" and tags.artifact = '{artifact.reference}'")
-    if known:
-        version = known[0]
-    else:
-        logged = client.get_run(artifact.run_id).outputs.model_outputs
-        models = [client.get_logged_model(output.model_id) for output in logged]
-        ids = [model.model_id for model in models if model.name == artifact.name]
-        if not ids:
-            raise UserError(
-                f"Artifact '{artifact.reference}' is no MLflow model: the component that makes it "
-                f"has to call mlflow.<flavor>.log_model(model, name='{artifact.name}')."
-            )
-        tags = {"artifact": artifact.reference, **tags}
-        version = mlflow.register_model(f"{SCHEME}{ids[-1]}", name, tags=tags)
+    source = f"{SCHEME}{logged_model_of(artifact).model_id}"
+    version = next((each for each in known if each.source == source), None)
+    if not version:
+        tags = {"artifact": artifact.reference, DIGEST: artifact.digest, **tags}
+        version = mlflow.register_model(source, name, tags=tags)
     client.set_registered_model_alias(name, CHALLENGER, version.version)
     return version
+
+
+def logged_model_of(artifact: Artifact) -> LoggedModel:
+    """The MLflow model whose bytes are the artifact's, of those that its run logged.
+
+    Raises:
+        UserError: There is none.
+    """
+    client = MlflowClient()
+    logged = client.get_run(artifact.run_id).outputs.model_outputs
+    models = [client.get_logged_model(output.model_id) for output in logged]
+    for model in sorted(models, key=lambda model: model.artifact_location != artifact.uri):
+        copy = _copy(model.artifact_location)
+        digest = digest_of(copy)
+        shutil.rmtree(copy, ignore_errors=True)
+        if digest == artifact.digest:
+            return model
+    raise UserError(
+        f"None of the MLflow models that the run of artifact '{artifact.reference}' logged "
+        f"({', '.join(model.name for model in models) or 'there are none'}) has its bytes: the "
+        "component that makes it has to call mlflow.<flavor>.log_model(model, "
+        f"name='{artifact.name}'), and to publish just that with log_artifact."
+    )
+
+
+def check_training_data(model: str, data: str) -> None:
+    """Refuse a model that was trained on other data, by what its run and those before recorded.
+
+    Args:
+        model: The artifact, as `name:version`.
+        data: What it should have been trained on, as `name:version`.
+
+    Raises:
+        UserError: Its run recorded inputs, and these are not among what it was made from.
+    """
+    here = MlflowClient().get_run(current_run_id()).info.experiment_id
+    model, data = (find_artifact(*parse_reference(each), here).reference for each in (model, data))
+    known = lineage(model)
+    own = known.pop(parse_reference(model)[0])
+    if known and data not in known.values():
+        trained_on = known.get(parse_reference(data)[0]) or ", ".join(known.values())
+        raise UserError(
+            f"Model '{own}' was trained on {trained_on}, not on '{data}': train it again on that, "
+            "after the component that makes it, or evaluate it with what it was trained on."
+        )
 
 
 def promote(version: ModelVersion, reason: str, instead_of: ModelVersion | None) -> bool:
@@ -158,21 +308,26 @@ def promote(version: ModelVersion, reason: str, instead_of: ModelVersion | None)
     if (now and now.version) != (instead_of and instead_of.version):
         return False
     if artifact := version.tags.get("artifact"):
-        for reference in [artifact, *ancestors(artifact)]:
+        for reference in lineage(artifact).values():
             set_alias(reference, version.name)
     client.update_model_version(version.name, version.version, description=reason)
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
     return True
 
 
-def ancestors(reference: str) -> list[str]:
-    """The artifacts that an artifact was made from, and those these were made from, and so on."""
-    found, pending = {}, [reference]
-    while pending:
-        run_id = find_artifact(*parse_reference(pending.pop())).run_id
-        tags = MlflowClient().get_run(run_id).data.tags
-        inputs = [f"{key[6:]}:{tags[key]}" for key in tags if key.startswith("input.")]
-        new = [each for each in inputs if each not in found]
-        found |= dict.fromkeys(new)
-        pending += new
-    return list(found)
+def lineage(reference: str) -> dict[str, str]:
+    """An artifact, those that it was made from, those these were made from, and so on.
+
+    Returns:
+        By name, the nearest of each: raw data that were added to have the name of those before.
+    """
+    nearest = {parse_reference(reference)[0]: reference}
+    queue, seen = [reference], {reference}
+    for each in queue:  # grows meanwhile: one generation after the other
+        tags = MlflowClient().get_run(find_artifact(*parse_reference(each)).run_id).data.tags
+        for name in sorted(key[6:] for key in tags if key.startswith("input.")):
+            parent = f"{name}:{tags[f'input.{name}']}"
+            nearest.setdefault(name, parent)
+            queue += [parent] * (parent not in seen)
+            seen.add(parent)
+    return nearest

@@ -1,7 +1,6 @@
 """Score the model on data that it has not seen; the better of it and the champion is champion."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -14,23 +13,32 @@ from mlflow.entities.model_registry import ModelVersion
 from sklearn.pipeline import Pipeline
 
 from _utils.artifacts import use_artifact
-from _utils.component import launch, plain_names, scratch_folder
+from _utils.component import launch, plain_names
 from _utils.example.figures import predicted_against_actual, residual_figure
-from _utils.example.model import FEATURES, TARGET
+from _utils.example.model import TARGET, predict
 from _utils.example.promotion import decide_promotion, unseen_rows
 from _utils.example.scores import regression_scores, scores_by
-from _utils.registry import CHALLENGER, CHAMPION, fetch_model, find_version, promote, register_model
+from _utils.registry import (
+    CHALLENGER,
+    CHAMPION,
+    check_model_name,
+    check_training_data,
+    fetch_model,
+    find_version,
+    promote,
+    register_model,
+)
 from _utils.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, score, publish; and let the model be the champion if it is good enough."""
-    # A copy, for MLflow loads no model below a folder whose name has a # or a %
-    files = shutil.copytree(use_artifact(args.model_artifact), scratch_folder() / "model")
-    model = mlflow.sklearn.load_model(str(files))
+    check_model_name(args.registered_model)
+    check_training_data(args.model_artifact, args.train_artifact)
+    model = mlflow.sklearn.load_model(str(use_artifact(args.model_artifact)))
     train = read_table(use_artifact(args.train_artifact))
     test = read_table(use_artifact(args.test_artifact))
-    actual, predicted = test[TARGET], model.predict(test[FEATURES])
+    actual, predicted = test[TARGET], predict(model, test)
     scores = regression_scores(actual, predicted)
     baseline = np.full(len(test), train[TARGET].mean())
     table = scores_by(test, actual, predicted, by=args.scores_by)
@@ -83,7 +91,7 @@ def errors_beside_champion(
         test = unseen_rows(test, read_table(use_artifact(seen)))
     rivals = {CHAMPION: mlflow.sklearn.load_model(str(fetch_model(champion))), CHALLENGER: model}
     errors = {
-        name: float((test[TARGET] - rival.predict(test[FEATURES])).abs().mean())
+        name: float((test[TARGET] - predict(rival, test)).abs().mean())
         for name, rival in rivals.items()
         if len(test)
     }

@@ -10,7 +10,7 @@ import mlflow
 
 from _utils.component import launch
 from _utils.errors import UserError
-from _utils.registry import CHAMPION, find_version, promote
+from _utils.registry import CHAMPION, fetch_model, find_version, promote
 
 
 def go(args: argparse.Namespace) -> None:
@@ -20,6 +20,7 @@ def go(args: argparse.Namespace) -> None:
     if before and before.version == version.version:
         print(f"Version {version.version} of {version.name} is the champion already")
         return
+    fetch_model(version)  # one whose files were changed is not promoted
     reason = f"by hand, in the place of {f'version {before.version}' if before else 'none'}"
     if not promote(version, reason, instead_of=before):
         raise UserError("Another pipeline has just promoted a version: look at it, then try again.")

@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 import mlflow
 from mlflow.models import infer_signature
 
-from _utils.artifacts import log_artifact, use_artifact
+from _utils.artifacts import use_artifact
 from _utils.component import launch
 from _utils.example.figures import importance_figure
 from _utils.example.model import (
@@ -24,6 +24,7 @@ from _utils.example.model import (
 )
 from _utils.example.scores import regression_scores
 from _utils.example.splitting import split
+from _utils.registry import log_model
 from _utils.tables import read_table
 
 # What it takes to load the model; said here, for finding it out takes MLflow several seconds.
@@ -40,30 +41,24 @@ def go(args: argparse.Namespace) -> None:
         stratify_by=args.stratify_by or None,
         seed=args.seed,
     )
+    model = build_model(train[TEXT], args.max_tfidf_features, args.random_forest)
     # One by one beside the JSON of the whole, so that MLflow can compare runs by each.
     mlflow.log_params({f"random_forest.{key}": value for key, value in args.random_forest.items()})
-    model = build_model(train[TEXT], args.max_tfidf_features, args.random_forest)
     model.fit(train[FEATURES], train[TARGET])
     model.set_params(forest__n_jobs=1)  # answers to single rows are faster without threads
 
     scores = regression_scores(validation[TARGET], model.predict(validation[FEATURES]))
     mlflow.log_metrics({f"validation_{name}": value for name, value in scores.items()})
     mlflow.log_figure(importance_figure(feature_importance(model)), "feature_importance.png")
-    logged = mlflow.sklearn.log_model(
-        model,
-        name=args.model_artifact,
+    log_model(
+        mlflow.sklearn.save_model,
+        args.model_artifact,
+        "Random forest from cleaned data to combined miles per gallon",
+        sk_model=model,
         signature=infer_signature(train[FEATURES], model.predict(train[FEATURES])),
         input_example=train[FEATURES].head(5),
         pip_requirements=[f"{package}=={version(package)}" for package in MODEL_PACKAGES],
         skops_trusted_types=SKOPS_TRUSTED_TYPES,
-    )
-    folder = mlflow.get_logged_model(logged.model_id).artifact_location
-    log_artifact(
-        mlflow.artifacts.download_artifacts(folder),
-        name=args.model_artifact,
-        uri=folder,
-        type="model",
-        description="Random forest from cleaned data to combined miles per gallon",
     )
 
 

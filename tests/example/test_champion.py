@@ -30,6 +30,7 @@ from _utils.example.model import (
     build_model,
 )
 from _utils.http_limits import server_config
+from _utils.registry import log_model
 from _utils.serving import Champion
 
 # MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
@@ -58,14 +59,17 @@ def register(name: str, mpg: float) -> str:
     model = build_model(rows[TEXT], 2, {"n_estimators": 2, "n_jobs": 1})
     model.fit(rows, [mpg] * len(rows))
     with mlflow.start_run():
-        logged = mlflow.sklearn.log_model(
-            model,
-            name="model",
+        log_model(
+            mlflow.sklearn.save_model,
+            "model",
+            "Predicts one number",
+            sk_model=model,
             signature=infer_signature(rows, model.predict(rows)),
             input_example=rows.head(1),
             pip_requirements=["scikit-learn"],
             skops_trusted_types=SKOPS_TRUSTED_TYPES,
         )
+        logged = mlflow.last_logged_model()
     return str(mlflow.register_model(logged.model_uri, name).version)
 
 

@@ -90,6 +90,10 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
             "epa_fuel_economy_2021.csv' and input_artifact 'x:latest': give one of them",
         ),
         (["+components.lost={}", "main.steps=lost"], "component 'lost' has no folder src/lost"),
+        (
+            ['deployment.registered_model="o\'brien"'],
+            "registered_model: 'o'brien' cannot be the name",
+        ),
         (["data.file_url=${data.lost}"], "Interpolation key 'data.lost' not found"),
         (["split.seed=???"], "split.seed: Missing mandatory value"),
         (["cleaning.unknown_codes=[${lost}]"], "unknown_codes.0: Interpolation key 'lost'"),

@@ -3,7 +3,13 @@
 import pandas as pd
 import pandera.pandas as pa
 
-from _utils.example.cleaning import DATE_COLUMN, NUMBER_COLUMNS, REQUIRED_COLUMNS, TEXT_COLUMNS
+from _utils.example.cleaning import (
+    DATE_COLUMN,
+    NUMBER_COLUMNS,
+    REQUIRED_COLUMNS,
+    TEXT_COLUMNS,
+    tidy,
+)
 
 # The codes that the EPA defines. A new one may be right, but somebody should look at it first.
 KNOWN_CODES = {
@@ -73,8 +79,12 @@ def failure_cases(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFra
 
 
 def row_share(frame: pd.DataFrame, reference: pd.DataFrame) -> float:
-    """How many rows there are, as a share of those of the reference (0 if that has none)."""
-    return len(frame) / len(reference) if len(reference) else 0.0
+    """How many rows there are, as a share of those of the reference (0 if that has none).
+
+    Duplicates in the reference are no loss: data that are added may hold rows that were there.
+    """
+    once = tidy(reference, unknown_codes=[])[0].drop_duplicates()
+    return len(frame) / len(once) if len(once) else 0.0
 
 
 def null_share(frame: pd.DataFrame) -> pd.Series:

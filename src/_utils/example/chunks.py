@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from _utils.errors import UserError
 from _utils.example.cleaning import DATE_COLUMN, NUMBER_COLUMNS, TEXT_COLUMNS
-from _utils.example.model import FEATURES
+from _utils.example.model import features_of
 from _utils.example.scoring import PREDICTION, REASON, score
 from _utils.tables import open_table, refuse_compound, to_frame
 
@@ -60,7 +60,7 @@ def score_file(
     with open_table(source) as file:
         names = [name for name in file.schema_arrow.names if name not in OWN]
         raw = pa.schema([file.schema_arrow.field(name) for name in names])
-        needed = list(dict.fromkeys([*FEATURES, *model.feature_names_in_]))
+        needed = features_of(model)
         check_columns(raw, needed)
         known = [name for name in names if name in TYPES or name in needed]
         prepared = [pa.field(name, TYPES.get(name, raw.field(name).type)) for name in names]

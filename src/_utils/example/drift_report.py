@@ -51,13 +51,16 @@ def make_report(
         The HTML. All texts are escaped, and nothing is loaded from elsewhere.
     """
     alarm = not reasons.empty
+    unlabelled = "No row has a label yet"
+    if scores.get("seen_rows"):
+        unlabelled = "No row has a label but those that the model was trained on"
     told = [f"<li><b>{escape(column)}</b>: {escape(text)}</li>" for column, text in reasons.items()]
     sections = [
         f"<ul>{''.join(told)}</ul>" if alarm else "<p>The batch is like the reference.</p>",
         _pairs(about),
         "<h2>Performance</h2>",
         _pairs({name: f"{value:.4g}" for name, value in scores.items()}),
-        "" if "mae" in scores else "<p>No row has a label yet, so there is no error to tell.</p>",
+        "" if "mae" in scores else f"<p>{unlabelled}, so there is no error to tell.</p>",
         "<h2>Columns</h2>",
         table.to_html(index=False, escape=True, border=0, na_rep="", float_format="{:.3g}".format),
         "<h2>Limits</h2>",

@@ -1,6 +1,7 @@
 """The model: one scikit-learn pipeline from the columns of the cleaned data to the prediction."""
 
 from operator import methodcaller
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,26 @@ def build_model(texts: pd.Series, max_tfidf_features: int, random_forest: dict) 
         + [(TEXT, _filled(words), TEXT)]
     )
     return Pipeline([("encoder", encoder), ("forest", forest)])
+
+
+def features_of(model: Any) -> list[str]:
+    """The columns that a fitted model was trained on: today's FEATURES may be others."""
+    return [*model.feature_names_in_]
+
+
+def predict(model: Any, rows: pd.DataFrame) -> np.ndarray:
+    """What a model predicts for rows, given the columns that it was trained on.
+
+    Raises:
+        UserError: The rows lack one of them.
+    """
+    if lacking := [name for name in features_of(model) if name not in rows]:
+        raise UserError(
+            f"A model was trained on {lacking}, which the rows lack; they have {[*rows]}. Give "
+            "rows that have them, or let a version be the champion that does without: "
+            "mlflow run . -e promote -P version=<number>."
+        )
+    return model.predict(rows[features_of(model)])
 
 
 def feature_importance(model: Pipeline) -> pd.Series:

@@ -1,5 +1,7 @@
 """Promotion: whether a new model is good enough to take the place of the one in use."""
 
+from typing import Any
+
 import pandas as pd
 
 
@@ -11,14 +13,27 @@ def unseen_rows(test: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         test: Rows to compare models on.
-        train: What a model was trained on, with the same columns.
+        train: What a model was trained on. Columns that only one of the two has do not count.
 
     Returns:
         Those of `test`, with their index.
     """
     columns = [column for column in test.columns if column in train.columns]
-    seen = pd.util.hash_pandas_object(train[columns], index=False)
-    return test[~pd.util.hash_pandas_object(test[columns], index=False).isin(seen)]
+    kinds = {column: _common_type(test[column], train[column]) for column in columns}
+    new, seen = (
+        pd.util.hash_pandas_object(frame[columns].astype(kinds), index=False)
+        for frame in (test, train)
+    )
+    return test[~new.isin(seen).to_numpy()]
+
+
+def _common_type(*columns: pd.Series) -> Any:
+    """A type for both: one of them may have nulls, and so be of another type than the other."""
+    types = {column.dtype for column in columns}
+    if len(types) == 1:
+        return types.pop()
+    numbers = all(map(pd.api.types.is_numeric_dtype, columns))
+    return "float64" if numbers else "str"
 
 
 def decide_promotion(

@@ -1,12 +1,13 @@
 """Scoring: predictions for rows as they come, and the reasons of those that cannot have one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from _utils.example.cleaning import tidy
-from _utils.example.model import NUMERIC, TEXT
+from _utils.example.cleaning import NUMBER_COLUMNS, tidy
+from _utils.example.model import FEATURES, TEXT, features_of
 
 PREDICTION, REASON = "prediction", "reason"
 FINITE = np.finfo("float64").max
@@ -24,15 +25,20 @@ def score(model: Any, chunk: pd.DataFrame, **limits: Any) -> tuple[pd.DataFrame,
         The rows that have a prediction, prepared and with the column `prediction`, and the reasons
         of the others; each with the index of `chunk`.
     """
-    frame, rejected = prepare(chunk, **limits)
-    predicted, failed = predict(model, frame[list(model.feature_names_in_)])
+    features = features_of(model)
+    frame, rejected = prepare(chunk, features, **limits)
+    predicted, failed = predict(model, frame[features])
     scored = frame if failed.empty else frame.loc[predicted.index]
     scored = scored.assign(**{PREDICTION: predicted})
     return scored, pd.concat([rejected[REASON], failed]).sort_index()
 
 
 def prepare(
-    chunk: pd.DataFrame, *, unknown_codes: list[str], max_engine_displacement: float
+    chunk: pd.DataFrame,
+    features: Sequence[str] = FEATURES,
+    *,
+    unknown_codes: list[str],
+    max_engine_displacement: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tell the rows apart that a prediction would be worth something for.
 
@@ -42,6 +48,7 @@ def prepare(
 
     Args:
         chunk: Rows as they were collected. It is left as it is.
+        features: The columns that the model needs.
         unknown_codes: Texts that mean "unknown"; a cell that equals one becomes null.
         max_engine_displacement: Greatest plausible `engine_displacement`, in litres.
 
@@ -51,7 +58,7 @@ def prepare(
     """
     frame, unread, _ = tidy(chunk, unknown_codes)
     faults = []
-    for column in NUMERIC:
+    for column in [name for name in features if name in NUMBER_COLUMNS]:
         greatest, limits = float(FINITE), "is below 0 or infinite"
         if column == "engine_displacement":
             greatest = max_engine_displacement
@@ -62,8 +69,9 @@ def prepare(
         numbers = frame[column]
         outside = numbers[~numbers.between(0, greatest) & numbers.notna()].astype("str")
         faults.append(f"{column} " + outside + f" {limits}")
-    nameless = frame[TEXT].str.strip().fillna("").eq("")
-    faults.append(nameless[nameless].map({True: f"{TEXT} is empty"}))
+    if TEXT in frame:
+        nameless = frame[TEXT].str.strip().fillna("").eq("")
+        faults.append(nameless[nameless].map({True: f"{TEXT} is empty"}))
     found = pd.concat([each for each in faults if len(each)] or [pd.Series(dtype="object")])
     reasons = found.groupby(level=0).agg("; ".join).rename(REASON)
     rejected = chunk.loc[reasons.index].assign(**{REASON: reasons})

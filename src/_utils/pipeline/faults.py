@@ -18,7 +18,7 @@ from mlflow.projects.utils import load_project
 from _utils.errors import UserError
 from _utils.index import NAME
 from _utils.masking import has_password, masked
-from _utils.registry import find_version
+from _utils.registry import check_model_name, find_version
 from _utils.stores import STORES, chosen_store
 from _utils.sweeps.cluster import check_server
 from _utils.variables import own_text
@@ -197,9 +197,10 @@ def in_values(component: Component, root: Path) -> Iterator[str]:
                 f"{place}: {key} is '{written}' and {other} '{component.parameters[other]}': "
                 "give one of them, and leave the other empty ('')."
             )
-    for key in component.models:
+    checks = dict.fromkeys(component.models, find_version) | {"registered_model": check_model_name}
+    for key in checks.keys() & component.parameters.keys():
         try:
-            find_version(component.values[key])
+            checks[key](component.values[key])
         except UserError as error:
             yield f"{place}.{key}: {error}"
     for key, value in component.outputs.items():

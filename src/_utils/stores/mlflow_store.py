@@ -11,7 +11,7 @@ from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.uri import is_local_uri
 
-from _utils.digests import digest_of
+from _utils.digests import digest_of, without_meta
 from _utils.errors import not_published
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def is_present(artifact: Artifact) -> bool:
     folder, _, name = artifact.uri.rpartition("/")
     repository = get_artifact_repository(folder)
 
-    def size_of(path: str) -> int:
-        return sum(map(size_of_entry, repository.list_artifacts(path)))
-
-    def size_of_entry(entry: FileInfo) -> int:
-        return size_of(entry.path) if entry.is_dir else entry.file_size or 0
+    def sizes_of(entry: FileInfo) -> dict[str, int]:
+        if not entry.is_dir:
+            return {entry.path: entry.file_size or 0}
+        inner = map(sizes_of, repository.list_artifacts(entry.path))
+        return {path: size for sizes in inner for path, size in sizes.items()}
 
     found = [entry for entry in repository.list_artifacts() if entry.path == name]
-    return bool(found) and size_of_entry(found[0]) == artifact.size
+    return bool(found) and sum(without_meta(sizes_of(found[0])).values()) == artifact.size
 
 
 def component_run(run_id: str) -> AbstractContextManager:

@@ -60,6 +60,13 @@ def test_row_share(rows, expected):
     assert row_share(pd.DataFrame({"a": [1] * rows}), pd.DataFrame({"a": [1, 2]})) == expected
 
 
+def test_duplicates_are_no_losses():
+    batch = pd.DataFrame({"carline": ["GOLF", "POLO"], "no_gears": ["5", "6"]})
+    twice = pd.concat([batch, batch.assign(no_gears=["5.0", "6"])])
+    assert row_share(batch, twice) == 1
+    assert row_share(batch.head(1), twice) == 0.5
+
+
 def test_row_share_of_nothing():
     assert row_share(pd.DataFrame({"a": [1]}), pd.DataFrame({"a": []})) == 0
 

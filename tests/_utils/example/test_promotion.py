@@ -40,3 +40,13 @@ def test_rows_that_a_model_was_trained_on_are_no_test_for_it():
     assert unseen_rows(test, train).index.tolist() == [0]
     assert unseen_rows(test, test.head(0)).index.tolist() == [0, 1, 2]
     assert unseen_rows(test, test).empty
+
+
+def test_a_row_is_the_same_whatever_the_nulls_of_others_make_of_its_columns():
+    test = pd.DataFrame({"id": [1, 2], "code": [None, None], "text": ["a", "b"]})
+    train = pd.DataFrame({"id": [1.0, None], "code": [None, "x"], "text": ["a", "b"]})
+    assert unseen_rows(test, train)["id"].tolist() == [2]
+    assert unseen_rows(test.astype({"code": "float64"}), train)["id"].tolist() == [2]
+    assert unseen_rows(test.astype({"id": "Int64", "text": "category"}), train).index.tolist() == [
+        1
+    ]
