@@ -12,7 +12,8 @@ from mlflow.entities import Run, RunInfo
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
-from rich.console import Console
+
+from _utils.pipeline.report import Terminal
 
 INTERVAL = 2  # seconds
 LINES = 10  # printed in the course of a sweep where there is no terminal
@@ -28,7 +29,7 @@ class Progress:
         self._running = 0
         # Another handle of the terminal, for a job in this process redirects the first
         terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-        self._console = Console(file=terminal, soft_wrap=True, highlight=False)
+        self._console = Terminal(file=terminal, soft_wrap=True, highlight=False)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -37,7 +38,8 @@ class Progress:
         """Take the line away."""
         self._stop.set()
         self._thread.join()
-        self._console.file.close()
+        with suppress(OSError):  # nobody reads it
+            self._console.file.close()
 
     def _watch(self) -> None:
         printed = 0
