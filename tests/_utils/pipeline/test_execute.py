@@ -1,8 +1,14 @@
+import os
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 
 from _utils.errors import UserError
+from _utils.pipeline import execute
 from _utils.pipeline.execute import check_outputs
 from _utils.pipeline.plan import Component
 from _utils.pipeline.report import Result
@@ -28,3 +34,44 @@ def test_what_nobody_uses_later_is_of_no_concern():
     check({"limit": "3"}, ["other.csv"])
     check({"output_artifact": "other.csv"}, [])
     check({"limit": "3"}, ["data.csv"], later=[])
+
+
+@pytest.fixture
+def go_on(monkeypatch):
+    """What is told after these components have run with these overrides, the last having failed."""
+    monkeypatch.setattr(execute, "typed_command", lambda: ["mlflow", "run", "."])
+
+    def go_on(overrides, *names):
+        with initialize_config_dir(str(ROOT), version_base="1.3"):
+            typed = compose("config", overrides, return_hydra_config=True)
+            HydraConfig.instance().set_config(typed)
+            return execute.how_to_go_on(names, typed)
+
+    return go_on
+
+
+@pytest.mark.parametrize(
+    ("overrides", "helps"),
+    [
+        ([], True),
+        (["main.steps=eda", "main.experiment_name=trial", "main.rerun=[eda]"], True),
+        (["modeling.random_forest.n_estimators=0"], True),  # which a later component gets
+        (["split.seed=one"], False),
+        (["cleaning.max_comb_mpg=1"], False),  # what the one before it got
+        (["main.backend=slurm"], False),
+        (["+components.data_split.backend_config.partition=none"], False),
+    ],
+)
+def test_the_same_command_is_told_only_if_its_values_cannot_be_the_cause(go_on, overrides, helps):
+    message = go_on(overrides, "basic_cleaning", "data_split")
+    assert ("Fix the cause, then continue with: `mlflow run .`" in message) is helps
+
+
+def test_the_path_does_not_grow_from_job_to_job(monkeypatch):
+    monkeypatch.setenv("PATH", "/bin")
+    monkeypatch.setattr(execute, "env_manager_of", lambda run: "local")
+    paths = []
+    for _ in range(3):
+        execute.run_components([], None)
+        paths.append(os.environ["PATH"])
+    assert paths == [os.pathsep.join([str(Path(sys.executable).parent), "/bin"])] * 3
