@@ -55,7 +55,7 @@ from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import hydra_arguments
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
-from _utils.pipeline.processes import Interrupted, watch_for_interrupts
+from _utils.pipeline.processes import Interrupted, end, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
 from _utils.pipeline.tracking import as_record, pipeline_run
 from _utils.sweeps.sweep import close_runs, give_up
@@ -81,7 +81,7 @@ def run_pipeline(config: DictConfig, run: Run) -> list[Result]:
     mlflow.log_text(as_record(config), "config.yaml")
     results = run_components(plan, run)
     print_summary([component.name for component in plan], results)
-    raise_for_failure(results)
+    raise_for_failure(results, config)
     return results
 
 
@@ -99,7 +99,6 @@ if __name__ == "__main__":
         go()
     except Interrupted as interrupted:
         close_runs()
-        print(f"\n{interrupted}: what was at work is ended; the same command continues from here.")
-        sys.exit(interrupted.status)
+        end(interrupted)
     except Exception as error:  # what starts the jobs of a sweep
         give_up(error)

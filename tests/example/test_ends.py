@@ -9,7 +9,7 @@ import mlflow
 import pandas as pd
 import psutil
 import pytest
-from conftest import Typed, clone, store_of
+from conftest import Typed, clone, store_of, type_in
 from documents import documented
 
 from _utils.digests import digest_of
@@ -70,6 +70,16 @@ def test_a_signal_ends_all_that_is_at_work(stubborn, command, signum, whom, stat
     assert "log.txt" in store.files(cleaning)
 
 
+def test_a_reader_that_goes_away_ends_it(stubborn):
+    command = "set -o pipefail; timeout 60 python main.py main.steps=basic_cleaning 2>&1 | head -1"
+    ran = type_in(stubborn, command)
+    assert ran.returncode == 141
+    assert ran.stdout.startswith("1/1 basic_cleaning") and len(ran.stdout.splitlines()) == 1
+    store = store_of(stubborn)
+    pipeline = store.pipeline()
+    assert {run.info.status for run in [pipeline, *store.children(pipeline)]} == {"KILLED"}
+
+
 def running(store):
     """The names of the runs that are not closed, by their ids."""
     runs = [*store.runs(), *store.runs("Default")]
@@ -122,16 +132,16 @@ class TestKilled:
         assert "data_check │ not started" in " ".join(typed.text.split())
 
 
-def test_a_failure_tells_the_last_lines_the_log_and_how_to_go_on(stubborn, tmp_path):
+def test_a_failure_is_told_once_with_the_log_and_how_to_go_on(stubborn, tmp_path):
     script = stubborn / "src/basic_cleaning/run.py"
     script.write_text("for number in range(100):\n    print('line', number)\nexit(3)\n")
     command = f"{MLFLOW_RUN} -P steps=basic_cleaning,data_check"
     typed = Typed(stubborn, command)
     assert typed.end() == 1
     script.write_text(STUBBORN)
-    assert "Component 'basic_cleaning' failed with exit code 3. Its last lines:" in typed.text
-    assert "  | line 85\n" in typed.text and "  | line 84\n" not in typed.text
-    assert f"this continues from here: {command}\n" in typed.text
+    assert "Component 'basic_cleaning' failed with exit code 3.\nIts whole log: " in typed.text
+    assert typed.text.count("line 99\n") == 1
+    assert f"\nFix the cause, then continue with: `{command}`\n" in typed.text
     store = store_of(stubborn)
     failed = store.children(store.pipeline())[-1]
     assert store.text(failed, "log.txt", tmp_path).startswith("line 0\nline 1\n")

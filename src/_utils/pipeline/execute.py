@@ -6,15 +6,20 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import psutil
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.projects.submitted_run import LocalSubmittedRun, SubmittedRun
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from rich.markup import escape
 
 from _utils.backends.component_backend import MLFLOWS_NAMES
@@ -34,14 +39,19 @@ from _utils.pipeline.reuse import (
 )
 from _utils.pipeline.tracking import SWEEP, env_manager_of, mask_tags
 from _utils.stores import component_run
-from _utils.variables import without_secrets
+from _utils.variables import as_written, without_secrets
+
+# Keys of `main` that a component depends on
+OUTSIDE = ("artifact_store", "storage_url", "backend", "backend_config")
 
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     """Run or reuse the components in order, up to and including the first that fails."""
     # `python` in an MLproject is to be the one that runs this file, also where the environment
     # was not activated; under conda, virtualenv and uv MLflow puts the component's own before it.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    own, *path = str(Path(sys.executable).parent), *os.get_exec_path()
+    if own != path[0]:  # a job of a sweep comes after others in the same process
+        os.environ["PATH"] = os.pathsep.join([own, *path])
     env_manager = env_manager_of(pipeline)
     made: dict[str, str] = {}
     results: list[Result] = []
@@ -134,7 +144,6 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         exit_code = wait_for(started)
     except (MlflowException, ShellCommandException, subprocess.CalledProcessError) as error:
         fault = error
-        console.print(without_secrets(str(fault)), style="red", markup=False, highlight=False)
     except KeyboardInterrupt:
         log.shown = False  # what processes say when they are ended is of no use
         if started and not isinstance(started, LocalSubmittedRun):
@@ -148,6 +157,8 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     runs = _runs_since(start, pipeline)
     if not runs:
         raise UserError(f"Component '{component.name}' could not be started: {fault}") from fault
+    if fault:
+        console.print(without_secrets(str(fault)), style="red", markup=False, highlight=False)
     run_id = runs[0].info.run_id
     missing = component.unpublished(MlflowClient().get_run(run_id))
     ended_well = exit_code == 0 and not missing
@@ -204,8 +215,8 @@ def _end_run(run_id: str, status: str, component: Component, log: Log) -> Run:
     return client.get_run(run_id)
 
 
-def raise_for_failure(results: list[Result]) -> None:
-    """Raise UserError if the last component failed."""
+def raise_for_failure(results: list[Result], config: DictConfig) -> None:
+    """Raise UserError if the last component failed, with the end of a log that was not shown."""
     if not results or results[-1].status == "FINISHED":
         return
     failed = results[-1]
@@ -219,12 +230,33 @@ def raise_for_failure(results: list[Result]) -> None:
             f"to publish {', '.join(failed.missing)}, which its parameters name: "
             "call log_artifact, or take the parameter away"
         )
-    lines = [
-        f"Component '{failed.name}' failed {how}. Its last lines:",
-        *(f"  | {line}" for line in failed.log.last_lines),
-        f"Its whole log: {failed.log.place}",
-    ]
+    lines = [f"Component '{failed.name}' failed {how}."]
+    if not failed.log.shown:
+        lines += ["Its last lines:", *(f"  | {line}" for line in failed.log.last_lines)]
+    lines.append(f"Its whole log: {failed.log.place}")
     if SWEEP not in os.environ:
-        again = as_line(typed_command())
-        lines.append(f"Mend the cause; then this continues from here: {again}")
+        lines.append(how_to_go_on([result.name for result in results], config))
     raise UserError("\n".join(lines))
+
+
+def how_to_go_on(names: list[str], config: DictConfig) -> str:
+    """What to do after a failure: the same command helps unless a value typed in it is the cause.
+
+    Args:
+        names: The components that ran.
+        config: What they were given.
+    """
+    with suppress(OmegaConfBaseException):  # without what was typed the config may be incomplete
+        configured = compose(HydraConfig.get().job.config_name)
+        if what_they_get(names, config) == what_they_get(names, configured):
+            return f"Fix the cause, then continue with: `{as_line(typed_command())}`"
+    return (
+        "Fix the cause, or the values in the command, and run it again: components that have "
+        "finished are reused."
+    )
+
+
+def what_they_get(names: list[str], config: DictConfig) -> list[Any]:
+    """All values of a config that these components depend on."""
+    components, main = as_written(config.components), as_written(config.main)
+    return [components.get(name) for name in names] + [main.get(key) for key in OUTSIDE]

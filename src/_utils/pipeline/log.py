@@ -7,12 +7,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
 
 from _utils.masking import without_server_path
+from _utils.pipeline.processes import reader_is_gone
 
 LAST_LINES = 15
 
@@ -48,11 +49,18 @@ class Log:
                 os.close(original)
 
     def _copy(self, source: int, terminal: int) -> None:
+        """Read to the end, whatever becomes of the copies, for else the component would hang."""
         with self._file.open("wb", buffering=0) as file:
             while block := _read(source):
-                if self.shown:
-                    os.write(terminal, _masked(block))
-                file.write(block)
+                try:
+                    if self.shown:
+                        os.write(terminal, _masked(block))
+                except OSError as error:
+                    self.shown = False
+                    if isinstance(error, BrokenPipeError):
+                        reader_is_gone()
+                with suppress(OSError):  # a full disk
+                    file.write(block)
         os.close(source)
         os.close(terminal)
 

@@ -14,14 +14,17 @@ from typing import NoReturn
 import psutil
 
 GRACE = 2  # seconds a process has to end by itself
+BROKEN_PIPE = 13  # the number of SIGPIPE, which Windows does not have
 RUN_ID = os.environ.get("MLFLOW_RUN_ID")  # the run that this process was started for
+
+_reader_is_gone = threading.Event()
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM; `status` is what the process exits with."""
+    """Ctrl-C, SIGTERM or a reader that has gone; `status` is what the process exits with."""
 
     def __init__(self, signum: int):
-        super().__init__(signal.Signals(signum).name)
+        super().__init__("SIGPIPE" if signum == BROKEN_PIPE else signal.Signals(signum).name)
         self.status = 128 + signum
 
 
@@ -42,6 +45,21 @@ def watch_for_interrupts() -> None:
         threading.Thread(target=wait_for_its_end, daemon=True).start()
 
 
+def reader_is_gone() -> None:
+    """Interrupt the main thread, for nobody reads what it writes any more (`| head -1`)."""
+    _reader_is_gone.set()
+    # Not by SIGPIPE itself, which a server that hangs up causes as well
+    _thread.interrupt_main(signal.SIGTERM)
+
+
+def end(interrupted: Interrupted) -> NoReturn:
+    """Say why, if that is read, and exit."""
+    if _reader_is_gone.is_set():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    print(f"\n{interrupted}: what was at work is ended; the same command continues from here.")
+    sys.exit(interrupted.status)
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Tell whether it is still there, and not only until its parent takes notice of its end."""
     try:
@@ -55,7 +73,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
     for later in (signal.SIGINT, signal.SIGTERM):
         signal.signal(later, lambda *_: None)
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"  # no time to wait for a server
-    raise Interrupted(signum)
+    raise Interrupted(BROKEN_PIPE if _reader_is_gone.is_set() else signum)
 
 
 def launcher() -> psutil.Process | None:

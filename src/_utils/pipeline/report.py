@@ -8,10 +8,21 @@ from rich.table import Table
 from _utils.command_line import as_line
 from _utils.masking import masked
 from _utils.pipeline.log import Log
+from _utils.pipeline.processes import reader_is_gone
 
 KEY_METRICS = 3  # a component's first ones stand in the summary
 
-console = Console(soft_wrap=True)
+
+class Terminal(Console):
+    """What people see of the pipeline; it ends when they do not look any more."""
+
+    def on_broken_pipe(self) -> None:
+        """What rich calls when the reader of its output has gone."""
+        self.quiet = True
+        reader_is_gone()
+
+
+console = Terminal(soft_wrap=True)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
-from _utils.pipeline.processes import launcher
+from _utils.pipeline.processes import launcher, reader_is_gone
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.tracking_server import serve_tracking_store
 from _utils.pipeline.turn import take_turn
@@ -99,6 +99,9 @@ def faults_told() -> Iterator[None]:
     """End the process at an error, with what the user can do about it."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        reader_is_gone()
     except Exception as error:
         sys.exit(explain(error))
 

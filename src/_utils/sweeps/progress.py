@@ -15,9 +15,9 @@ from mlflow.entities import Run, RunInfo
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
-from rich.console import Console
 
 from _utils.index import all_pages
+from _utils.pipeline.report import Terminal
 from _utils.pipeline.tracking import job_of
 from _utils.sweeps.ranking import value_of_job
 
@@ -44,7 +44,7 @@ class Progress:
         self._running = 0
         # Another handle of the terminal, for a job in this process redirects the first
         terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-        self._console = Console(file=terminal, soft_wrap=True, highlight=False)
+        self._console = Terminal(file=terminal, soft_wrap=True, highlight=False)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -53,7 +53,8 @@ class Progress:
         """Take the line away."""
         self._stop.set()
         self._thread.join()
-        self._console.file.close()
+        with suppress(OSError):  # nobody reads it
+            self._console.file.close()
 
     def _watch(self) -> None:
         printed, looks = 0, count()
