@@ -38,11 +38,11 @@ MOST_BATCHES = 100  # MLflow takes 1000 metrics at a time
 def go(args: argparse.Namespace) -> None:
     """Fetch, compare, judge, publish."""
     scored = use_artifact(args.predictions_artifact)
-    version = version_of(read_table(scored, OWN), args.registered_model)
+    predictions, past = read_table(scored, OWN), runs_before(args.registered_model)
+    version = version_of(predictions, args.registered_model)
+    earlier = earlier_model(past, predictions, version)
     train = read_table(use_artifact(version.tags["train_artifact"]))
     batch = read_table(scored, [*train, *OWN])  # it may have more, of any kind
-    past = runs_before(args.registered_model)
-    earlier = earlier_model(past, batch, version)
     test = read_table(use_artifact(version.tags["test_artifact"]))
     # What a forest predicts for the rows it was trained on is nearly the truth, which it never is
     # for new rows: so predictions are compared with those for rows that it has not seen.

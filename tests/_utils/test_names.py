@@ -59,7 +59,7 @@ def test_a_download_is_named_by_a_name(url, tmp_path):
 def test_the_executable_of_the_scaffold_refuses_them(tmp_path):
     """Its own check, for a shell has none of these functions."""
     template = (ROOT / "cookie-mlflow-step/templates/executable").read_text()
-    check = template[template.index("if [[") : template.index("scratch=")]
+    check = template[template.index("if [[") : template.index("SCRATCH=")]
     script = check.replace("{{ parameter.name }}", "1") + 'echo "fine"'
     for name in OUTSIDE:
         ran = subprocess.run(["bash", "-c", script, "run.sh", name], capture_output=True, text=True)

@@ -30,7 +30,7 @@ from _utils.example.model import (
     build_model,
 )
 from _utils.http_limits import server_config
-from _utils.registry import log_model
+from _utils.registry import log_model, register_model
 from _utils.serving import Champion
 
 # MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
@@ -221,13 +221,15 @@ class Moody(PythonModel):
 def moody(scratch_store) -> Champion:
     rows = pd.DataFrame({"text": ["well", None], "number": [1.0, 2.0]})
     with mlflow.start_run():
-        logged = mlflow.pyfunc.log_model(
-            name="model",
+        made = log_model(
+            mlflow.pyfunc.save_model,
+            "model",
+            "Fails",
             python_model=Moody(),
             signature=infer_signature(rows, [1]),
             pip_requirements=["pandas"],
         )
-    let_be_champion("moody", mlflow.register_model(logged.model_uri, "moody").version)
+    let_be_champion("moody", register_model(made.reference, "moody", {}).version)
     return Champion("moody")
 
 
@@ -330,9 +332,10 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one(
 ):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     let_be_champion("economy", two_versions[0])
-    champion = Champion("economy")
-    files = set(tmp_path.iterdir())
     broken = register("economy", 60.0)
+    others = set(tmp_path.iterdir())
+    champion = Champion("economy")
+    files = set(tmp_path.iterdir()) - others
     place = MlflowClient().get_model_version_download_uri("economy", broken)
     (Path(local_file_uri_to_path(place)) / "MLmodel").unlink()
     let_be_champion("economy", broken)
@@ -341,12 +344,12 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one(
     assert champion.version == two_versions[0]
     (told,) = caplog.messages  # once
     assert f"Version {two_versions[0]} serves on" in told
-    assert set(tmp_path.iterdir()) == files  # nothing is left of what was tried
+    assert set(tmp_path.iterdir()) - others == files  # nothing is left of what was tried
     let_be_champion("economy", two_versions[1])
     champion.follow()
     assert champion.version == two_versions[1]
     gc.collect()
-    assert len(set(tmp_path.iterdir()) - files) == 1  # and of the old one, nothing either
+    assert len(set(tmp_path.iterdir()) - others) == 1  # and of the old one, nothing either
     assert not any(file.exists() for file in files)
 
 
