@@ -116,7 +116,7 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
     led = mlflow.start_run()
     for start, job, status in [(1, "0", None), (2, "1", "FINISHED"), (3, "0", last)]:
         tags = {MLFLOW_PARENT_RUN_ID: led.info.run_id, tracking.JOB: job}
-        run = client.create_run("0", start_time=start, tags=tags)
+        run = client.create_run(led.info.experiment_id, start_time=start, tags=tags)
         if status:
             client.set_terminated(run.info.run_id, status)
     its = sweep.Sweep(led.info, config, 2)
