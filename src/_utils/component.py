@@ -16,7 +16,6 @@ import mlflow
 
 from _utils.errors import UserError, explain
 from _utils.index import check_name
-from _utils.names import path_in
 from _utils.stores import component_run
 from _utils.variables import resolved_argument, without_secrets
 
@@ -36,7 +35,7 @@ def scratch_file(name: str) -> Path:
     """
     folder = scratch_folder() / "artifacts"  # apart from what the component has there itself
     folder.mkdir(exist_ok=True)
-    return path_in(folder, check_name(name))
+    return folder / check_name(name)
 
 
 def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> NoReturn:

@@ -1,6 +1,7 @@
 """Digests of files and folders: the same content is the same digest, on any machine."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,8 +20,12 @@ def content_of(path: Path) -> dict[str, Path]:
     """The files that are the content of a file or folder, by relative path ("" for a file)."""
     if not path.is_dir():
         return {"": path}
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    return without_meta(files)
+    # With what lies behind links to folders: nobody can publish one, but somebody could add it
+    walk = os.walk(path, followlinks=True)
+    found = (Path(folder, name) for folder, _, names in walk for name in names)
+    return without_meta(
+        {file.relative_to(path).as_posix(): file for file in found if file.is_file()}
+    )
 
 
 def without_meta(files: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ MASK = "***"
 SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
 LOCAL = re.compile(r"\b(file:///|sqlite(\+\w+)?:///|[A-Za-z]:/)$")  # such URLs hold only a path
 CLOSING = "'\"`)]}>.,:;!"  # what follows a URL in a sentence
+# What a URL without its slashes begins with: https:user:password@host, user:password@host
+NO_SLASHES = re.compile(r"[\w.+%-]+:\S*@(?=\w)")
 
 
 def masked(url: str) -> str:
@@ -53,8 +55,9 @@ def masked_text(text: str) -> str:
 
     def mask(found: re.Match[str]) -> str:
         word = found[0].rstrip(CLOSING)
-        is_url = "//" in word or ":/" in word
-        return masked(word) + found[0][len(word) :] if is_url else found[0]
+        if "//" in word or ":/" in word:
+            return masked(word) + found[0][len(word) :]
+        return NO_SLASHES.sub(f"{MASK}@", found[0])
 
     return re.sub(r"\S+", mask, without_server_path(text))
 

@@ -24,6 +24,7 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from _utils.artifacts import current_run_id
 from _utils.component import launch, scratch_folder
 from _utils.errors import UserError
+from _utils.masking import without_server_path
 from _utils.variables import resolved, without_secrets
 
 
@@ -95,7 +96,7 @@ def as_page(notebook: nbformat.NotebookNode) -> str:
     )
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"parameters"}), True)
     page, _ = exporter.from_notebook_node(notebook)
-    return page
+    return without_server_path(page)
 
 
 def figures(notebook: nbformat.NotebookNode) -> dict[str, bytes]:

@@ -19,7 +19,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from _utils.artifacts import MODEL_TYPE, TAKEN, current_run_id, log_artifact, set_alias
+from _utils.artifacts import (
+    AGAIN,
+    MODEL_TYPE,
+    TAKEN,
+    current_run_id,
+    log_artifact,
+    set_alias,
+)
 from _utils.digests import digest_of
 from _utils.errors import UserError
 from _utils.index import (
@@ -27,6 +34,7 @@ from _utils.index import (
     NAME,
     Artifact,
     all_pages,
+    check_name,
     find_artifact,
     outputs_of,
     parse_reference,
@@ -128,12 +136,7 @@ def fetch_model(model: ModelVersion | str, folder: str = "") -> Path:
     """
     version = model_in_use(model) if isinstance(model, str) else model
     name, expected = f"Version {version.version} of {version.name}", digest_on_record(version)
-    try:
-        copy = _copy(version.source, folder)
-    except MlflowException as error:  # it refuses links, for example
-        raise UserError(
-            f"{name} cannot be fetched from {version.source}: {error} {CURE}"
-        ) from error
+    copy = _copy(version.source, name, CURE, folder)
     if (found := digest_of(copy)) != expected:
         shutil.rmtree(copy, ignore_errors=True)
         raise UserError(
@@ -170,13 +173,19 @@ def digest_on_record(version: ModelVersion) -> str:
     )
 
 
-def _copy(uri: str, folder: str = "") -> Path:
-    """What MLflow keeps there, in a folder of our own."""
+def _copy(uri: str, what: str, cure: str, folder: str = "") -> Path:
+    """What MLflow keeps there, in a folder of our own.
+
+    Raises:
+        UserError: There is what MLflow or the system refuses, such as a link.
+    """
     folder = folder or tempfile.mkdtemp(prefix="model-")
     try:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, (MlflowException, shutil.Error)):
+            raise UserError(f"{what} cannot be fetched from {uri}: {error} {cure}") from error
         raise
 
 
@@ -209,7 +218,7 @@ def log_model(save: Callable[..., Any], name: str, description: str, **options: 
         description: One sentence for the reader.
         options: What `save` takes, but for the path.
     """
-    client, folder = MlflowClient(), Path(tempfile.mkdtemp(prefix="model-")) / name
+    client, folder = MlflowClient(), Path(tempfile.mkdtemp(prefix="model-")) / check_name(name)
     run = client.get_run(current_run_id())
     model = mlflow.initialize_logged_model(name, params=run.data.params)
     about = Model(run_id=run.info.run_id, model_id=model.model_id)
@@ -258,7 +267,7 @@ def logged_model_of(artifact: Artifact) -> LoggedModel:
     logged = client.get_run(artifact.run_id).outputs.model_outputs
     models = [client.get_logged_model(output.model_id) for output in logged]
     for model in sorted(models, key=lambda model: model.artifact_location != artifact.uri):
-        copy = _copy(model.artifact_location)
+        copy = _copy(model.artifact_location, f"'{artifact.reference}'", AGAIN)
         digest = digest_of(copy)
         shutil.rmtree(copy, ignore_errors=True)
         if digest == artifact.digest:

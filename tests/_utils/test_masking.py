@@ -28,6 +28,7 @@ MASKED = {
     "htp://me:s3cret@host/base": "htp://***@host/base",
     "htp:/me:s3cret@host/base": "htp:/***@host/base",
     "https//me:s3cret@host/base": "https//***@host/base",
+    "https:me:s3cret@host/base": "***@host/base",
     "me:s3cret@host/base": "***@host/base",
     "htp://me:s3cret": "htp://***",
 }
@@ -42,6 +43,7 @@ KEPT = [
     "models:/fuel_economy@champion",
     "raw_data.parquet:latest",
     "resources/data/me@home.csv",
+    "git@github.com:me/base.git",
     "",
 ]
 
@@ -56,7 +58,7 @@ def test_what_is_not_secret_stays(url: str) -> None:
     assert masked(url) == masked_text(url) == url
 
 
-@pytest.mark.parametrize("url", [url for url in MASKED if "/" in url.partition("@")[0]])
+@pytest.mark.parametrize("url", MASKED)
 @pytest.mark.parametrize("text", ["{}", "data.file_url={}", "'{}': not found (404).", "a {}\n{} b"])
 def test_urls_within_a_text_are_masked(url: str, text: str) -> None:
     assert masked_text(text.format(url, url)) == text.format(MASKED[url], MASKED[url])

@@ -42,6 +42,15 @@ def test_a_secret_reaches_the_kernel_and_not_the_page(notebook, monkeypatch):
     assert "s3cret" not in as_page(notebook)
 
 
+def test_the_page_does_not_show_the_path_of_the_tracking_server(notebook, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:4321/a-secret-path")
+    monkeypatch.setenv("SERVED_STORE", "sqlite")
+    shown = nbformat.v4.new_output("stream", text="http://127.0.0.1:4321/a-secret-path/#/runs")
+    notebook.cells[2].outputs.append(shown)
+    assert "http://127.0.0.1:4321/***/#/runs" in (page := as_page(notebook))
+    assert "a-secret-path" not in page
+
+
 def test_a_notebook_without_parameters_is_refused(notebook):
     del notebook.cells[1]
     with pytest.raises(UserError, match='no cell tagged "parameters"'):

@@ -177,6 +177,14 @@ def test_what_was_changed_is_never_loaded(models, tmp_path, tamper):
         fetch_model(f"models:/safe/{version.version}")
     with mlflow.start_run(), pytest.raises(UserError, match="was changed after it was published"):
         use_artifact(model.reference)
+    with pytest.raises(UserError, match=r"has its bytes|'forest:\w+' cannot be fetched"):
+        register_model(model.reference, "safe", {})
+
+
+@pytest.mark.parametrize("name", ["../forest", "/forest", "a forest"])
+def test_a_model_has_the_name_of_an_artifact(name):
+    with pytest.raises(UserError, match="cannot be an artifact's name"):
+        registry.log_model(shutil.rmtree, name, "never called")
 
 
 def test_what_is_loaded_is_a_copy_that_nobody_else_can_change(models):

@@ -104,7 +104,8 @@ def files_of_git() -> set[str]:
         UserError: There are changes that are not committed, or git does not have this folder.
     """
     if changed := git("status", "--porcelain", "--", "."):
-        raise UserError(f"Not everything in {ROOT} is committed: {changed}{COMMIT_FIRST}")
+        first = changed.splitlines()[0].strip()
+        raise UserError(f"Not everything in {ROOT} is committed, such as '{first}'. {COMMIT_FIRST}")
     # Other letters than H: git was told not to look at changes of the file
     listed = git("ls-files", "-v", "-z").split("\0")
     tracked = {line[2:] for line in listed if line.startswith("H ")}

@@ -52,6 +52,18 @@ class TestFiles:
         assert (artifact.digest, artifact.size) == (digest_of(tmp_path), 3)
         assert (use("folder:latest") / "inner/b.txt").read_text() == "bb"
 
+    def test_a_linked_folder_that_was_added_is_noticed(self, tmp_path):
+        """Whoever reads all files of the folder reads those too."""
+        folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+        for each in (folder, elsewhere):
+            each.mkdir()
+            (each / "a.csv").write_text("a")
+        artifact = refer(folder.as_uri(), "linked")
+        assert use(artifact.reference) == folder
+        (folder / "more").symlink_to(elsewhere)
+        with pytest.raises(UserError, match="was changed after it was published"):
+            use(artifact.reference)
+
     def test_with_a_snapshot_id_it_is_not_read(self, tmp_path):
         file = tmp_path / "big.csv"
         file.write_text("a")
