@@ -38,7 +38,7 @@ TEXT_COLUMNS = [
 ]
 DATE_COLUMN = "release_date"
 WHOLE = r"^(-?\d+)\.0+$", r"\1"  # 5.0, which a whole number becomes beside decimals, is 5
-OFFSET = r"([T ].*?) ?(Z|[+-]\d\d(:?\d\d)?)$"
+OFFSET = r"([T ].*?) ?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
 REQUIRED_COLUMNS = [*NUMBER_COLUMNS, *TEXT_COLUMNS, DATE_COLUMN]
 
 

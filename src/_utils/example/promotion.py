@@ -32,8 +32,9 @@ def _common_type(*columns: pd.Series) -> Any:
     types = {column.dtype for column in columns}
     if len(types) == 1:
         return types.pop()
-    numbers = all(map(pd.api.types.is_numeric_dtype, columns))
-    return "float64" if numbers else "str"
+    if not all(map(pd.api.types.is_numeric_dtype, columns)):
+        return "str"
+    return pd.concat([column.head(0) for column in columns]).dtype  # whole numbers stay exact
 
 
 def decide_promotion(

@@ -33,10 +33,11 @@ SYSTEM = ("/bin/", "/dev/", "/lib", "/proc/", "/sbin/", "/sys/", "/usr/")
 LARGEST_TEXT = 100_000  # bytes; what is larger is data, unless it is Python or a script
 NAMES_NOTHING = {".md", ".rst", ".txt", ".html", ".csv", ".tsv", ".jsonl", ".svg"}
 PYTHON = {".py", ".pyi"}
+SCRIPTS = {".sh", ".bash", ".R", ".r", ".jl"}
 MODULES = ["/__init__.py", *(end for end in all_suffixes() if end != ".pyc")]
 
 # How commands, and texts in Python, name paths and modules
-SEPARATORS = re.compile(r"[\s'\"`=,;:()<>|&{}]+")
+SEPARATORS = re.compile(r"[\s'\"`=,;:()<>|&{}%]+")
 DOTTED = re.compile(r"[A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60}){1,9}")
 AS_ARGUMENT = re.compile(r"(?:-m[\s'\",]+|(?:import_module|__import__|run_module)\(')(\w[\w.]*)")
 BUILDS_PATH = {"Path", "PurePath", "join", "joinpath", "with_name"}
@@ -52,10 +53,13 @@ HARMLESS = (
 )
 # Lines of Python, the way `ast.unparse` writes them, that do or read what is known when they run
 UNKNOWN = [
-    re.compile(r"\b(?:import_module|__import__|run_module)\b(?!\('\w[\w.]*'[,)])"),
+    re.compile(
+        r"\b(?:import_module|__import__|run_module|instantiate|locate|resolve_name)\b"
+        r"(?!\('\w[\w.:]*'[,)])"
+    ),
     re.compile(r"\brun_path\b(?!\('[^']+'[,)])"),
     re.compile(r"\b(?:spec_from_file_location|SourceFileLoader|iter_modules|walk_packages)\b"),
-    re.compile(r"(?<![.\w])(?:builtins\.)?(?:exec|eval)\("),
+    re.compile(r"(?<![.\w])(?:builtins\.)?(?:exec|eval)\(|\bexpandvars\b"),
     re.compile(  # but for variables that are written
         rf"\b(?:environb?|getenv)\b(?!(?:\.\w+)?[\[(]'(?:{HARMLESS})'|\.(?:update|pop|setdefault)\("
         r"| \|= |\[[^\]]+\] = )"
@@ -66,6 +70,8 @@ UNKNOWN = [
     re.compile(r"\.parents?\b.*\b(?:r?glob|iterdir|walk|listdir|scandir)\("),
     re.compile(r"['\"](?!file:)[a-z][a-z0-9+.-]*://"),
 ]
+# Lines of a command that read a URL
+DOWNLOAD = re.compile(r"(?!\s*#).*(?<![\w+.-])(?!file:)[a-z][a-z0-9+.-]*://")
 ONLY_IMPORTS = re.compile(r"\s*(?:from|import) (?!.* as )")
 
 # What IPython understands and Python does not: commands, and questions about an object
@@ -270,7 +276,9 @@ def _mentions(path: Path) -> Mentions:
         return _of_cells([content])
     if path.suffix == ".ipynb":
         return _of_notebook(content)
-    found = _of_text(content.decode(errors="ignore"))
+    found = _of_text(text := content.decode(errors="ignore"))
+    if is_code or path.suffix in SCRIPTS:
+        found.unknown.extend(_downloads(text))
     if tree := _parse(content):  # a script without .py
         found = Mentions(*(a + b for a, b in zip(found, _of_tree(tree), strict=True)))
     return found
@@ -281,6 +289,11 @@ def _of_text(text: str) -> Mentions:
     paths = {each for each in SEPARATORS.split(text) if re.search(r"[/\\]", each)}
     modules = {*DOTTED.findall(text), *AS_ARGUMENT.findall(text)}
     return Mentions([*modules], [each for each in paths if _may_be_path(each)], [])
+
+
+def _downloads(commands: str) -> list[str]:
+    """The lines of commands that name a URL, whose content may change."""
+    return [f"`{line[:60]}`" for line in commands.splitlines() if DOWNLOAD.match(line)]
 
 
 def _may_be_path(text: str) -> bool:
@@ -304,6 +317,7 @@ def _of_cells(sources: Sequence[str | bytes]) -> Mentions:
             tree, commands, language = _parse_cell(source)
         if not tree and language not in OTHER_LANGUAGES:
             found.unknown.append("code that cannot be parsed")
+        found.unknown.extend(_downloads(commands))
         for part in [_of_text(commands), *([_of_tree(tree)] if tree else [])]:
             for all_names, names in zip(found, part, strict=True):
                 all_names += names

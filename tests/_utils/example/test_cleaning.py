@@ -99,6 +99,7 @@ def test_a_whole_number_reads_alike_in_any_column_of_texts(codes):
         "2021-02-01T02:00:00+02:00",
         "2021-02-01T00:00:00+02:00",
         "2021-02-01 23:59:59.5-0500",
+        "2021-02-01 00:00:00 UTC",
         "20210201",
         20210201,
         pd.Timestamp("2021-02-01", tz="Asia/Tokyo"),

@@ -50,3 +50,10 @@ def test_a_row_is_the_same_whatever_the_nulls_of_others_make_of_its_columns():
     assert unseen_rows(test.astype({"id": "Int64", "text": "category"}), train).index.tolist() == [
         1
     ]
+
+
+@pytest.mark.parametrize(("whole", "nullable"), [("int64", "Int64"), ("uint64", "UInt64")])
+def test_long_ids_that_differ_by_one_are_two_rows(whole, nullable):
+    test = pd.DataFrame({"id": [2**53, 2**53 + 1]}, dtype=whole)
+    train = pd.DataFrame({"id": [2**53, None]}, dtype=nullable)
+    assert unseen_rows(test, train)["id"].tolist() == [2**53 + 1]

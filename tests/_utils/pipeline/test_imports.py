@@ -117,6 +117,7 @@ def test_modules_are_found_through_others_and_unused_ones_left_out(root):
         ("open(f'../../resources/data/{name}')", {"resources/data/deep/b.csv"}),
         ("join(ROOT, 'resources', name)", {"resources/data/a.csv", "resources/data/deep/b.csv"}),
         ("glob('../../resources/data/*.csv')", {"resources/data/a.csv"}),
+        ("open('../../resources/data/%s.csv' % name)", {"resources/data/a.csv"}),
         ("open('../../outputs/left.csv')", set()),
         ("os.environ['X'] = '1'\nos.environ.get('MLFLOW_RUN_ID')", set()),
         ("frame.eval('a + b') + '...'", set()),
@@ -139,6 +140,9 @@ def test_what_a_source_names_is_used(root, source, files):
         "import importlib\nimportlib.import_module('.used', package)",
         "from importlib import import_module as get\nget('_utils.unused')",
         "load = __import__",
+        "pydoc.locate(args.function)",
+        "hydra.utils.instantiate(args.model)",
+        "open(os.path.expandvars('$DATA/a.csv'))",
         "runpy.run_path(script)",
         "exec(text)",
         "print(eval(text))",
@@ -195,6 +199,26 @@ def test_commands_in_a_notebook_hide_nothing(root, cell):
 def test_a_notebook_that_cannot_be_read_cannot_be_known(root, text):
     (reason,) = unknown(root, text, "src/step/book.ipynb")
     assert reason.startswith("src/step/book.ipynb has ")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("book.ipynb", notebook("!curl -O https://example.org/a.csv")),
+        ("book.ipynb", notebook("%%bash\nwget -q 's3://bucket/a.csv'")),
+        ("go", "#!/bin/sh\n# fetches\ncurl -O https://example.org/a.csv\n"),
+        ("run.sh", "curl -O https://example.org/a.csv\n"),
+        ("run.R", 'read.csv("https://example.org/a.csv")\n'),
+    ],
+)
+def test_what_a_command_downloads_cannot_be_known(root, path, text):
+    write(root / "src/step/run.py", "")
+    reasons = unknown(root, text, f"src/step/{path}")
+    assert reasons and all(each.startswith(f"src/step/{path} has `") for each in reasons)
+
+
+def test_a_url_in_a_comment_of_a_script_downloads_nothing(root):
+    assert not unknown(root, "#!/bin/sh\n# See https://example.org\necho 1\n", "src/step/go")
 
 
 def test_a_large_notebook_is_read(root):
