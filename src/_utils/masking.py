@@ -7,6 +7,10 @@ from urllib.parse import urlsplit
 MASK = "***"
 SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
 LOCAL = re.compile(r"\b(file:///|sqlite(\+\w+)?:///|[A-Za-z]:/)$")  # such URLs hold only a path
+# How the names of secret values in a query end; other values, such as ?download=1, may be recorded
+SECRET = re.compile(
+    r"(password|passwd|pwd|token|secret|signature|api_?key|access_?key)$|^sig$", re.I
+)
 CLOSING = "'\"`)]}>.,:;!"  # what follows a URL in a sentence
 # What a URL without its slashes begins with: https:user:password@host, user:password@host
 NO_SLASHES = re.compile(r"[\w.+%-]+:\S*@(?=\w)")
@@ -39,6 +43,9 @@ def masked(url: str) -> str:
 def has_password(text: str) -> bool:
     """Tell whether a URL in it holds a password, or over HTTP a user alone, which is a token."""
     for url in re.findall(r"[\w+.-]*:?//\S+", text):
+        values = [value.partition("=") for value in re.split("[?&;]", url)[1:]]
+        if any(value and SECRET.search(name) for name, _, value in values):
+            return True
         try:
             parts = urlsplit(url)
             _ = parts.port

@@ -72,7 +72,7 @@ def check_model_name(name: str) -> str:
     if name == LATEST or not NAME.fullmatch(name) or TAKEN.fullmatch(name):
         raise UserError(
             f"'{name}' cannot be the name of a registered model: use letters, digits, '_', '-' and "
-            "'.', say deployment.registered_model=fuel_economy."
+            "'.' (it is deployment.registered_model in config.yaml)."
         )
     return name
 
@@ -168,8 +168,7 @@ def digest_on_record(version: ModelVersion) -> str:
                 return artifact.digest
     raise UserError(
         f"Version {version.version} of {version.name} cannot be verified, for the SHA-256 of its "
-        "files is not on record: publish the model with log_artifact, and register it with "
-        "evaluation."
+        "files is not on record: publish the model with log_model, and register that one."
     )
 
 

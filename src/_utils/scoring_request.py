@@ -129,7 +129,9 @@ def _check_size(columns: int, rows: int, body: bytes, schema: Schema | None) -> 
     # A tensor is no table: it becomes an array, which takes no time for each column
     most = math.inf if schema and schema.is_tensor_spec() else SPARE_COLUMNS + asked
     if columns > most:
-        raise ValueError(f"{columns} columns are too many: send at most {most}, the model's.")
+        raise ValueError(
+            f"{columns} columns are too many: send those of the model, {most} at most."
+        )
     if columns * rows > CELLS_PER_BYTE * len(body):
         raise ValueError(
             f"{rows} rows with {columns} different columns are too many for {len(body)} bytes: "
@@ -149,10 +151,10 @@ def _csv_to_json(body: bytes, schema: Schema | None) -> bytes:
     (_, names), *rows = lines
     _check_size(len(names), len(rows), body, schema)
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise ValueError(f"Columns are there more than once: {twice[:10]}.")
+        raise ValueError(f"Line 1 has columns more than once: {twice[:10]}.")
     for line, fields in rows:
         if len(fields) != len(names):
-            raise ValueError(f"Line {line} has {len(fields)} fields, and line 1 {len(names)}.")
+            raise ValueError(f"Line {line} has {len(fields)} fields, but line 1 has {len(names)}.")
     texts = list(zip(*(fields for _, fields in rows), strict=True)) or [()] * len(names)
     columns = []
     for name, column, convert in zip(names, texts, _converters(names, texts, schema), strict=True):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from _utils.masking import masked, masked_text
+from _utils.masking import has_password, masked, masked_text
 
 MASKED = {
     "https://user:s3cret@host:80/data.csv": "https://***@host:80/data.csv",
@@ -91,3 +91,10 @@ def test_the_path_of_the_own_tracking_server_is_masked(monkeypatch):
     monkeypatch.setenv("SERVED_STORE", "sqlite")
     assert masked_text(text) == "Max retries exceeded with url: /***/api/2.0/mlflow"
     assert masked("http://127.0.0.1:4321/a-secret-path/#/x") == "http://127.0.0.1:4321/***/#***"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h/x.csv?design=1&key=mpg", "https://h/x?password=", "https://h/x;token=?a=b"]
+)
+def test_what_is_no_password(url):
+    assert not has_password(url)

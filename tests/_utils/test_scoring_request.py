@@ -107,8 +107,8 @@ def test_what_is_csv(text, read):
     [
         ("", "No columns"),
         ("\n\n", "No columns"),
-        ("x,text\n1,a\n2,b,c\n", "Line 3 has 3 fields, and line 1 2"),
-        ("x,text\n1\n", "Line 2 has 1 fields, and line 1 2"),
+        ("x,text\n1,a\n2,b,c\n", "Line 3 has 3 fields, but line 1 has 2"),
+        ("x,text\n1\n", "Line 2 has 1 fields, but line 1 has 2"),
         ("x,x\n1,2\n", r"more than once: \['x'\]"),
         ("x\nNA\n", "Line 2, column x: 'NA' is not a number"),
         ("x\nnan\n", "'nan' is not a number"),

@@ -67,8 +67,9 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
     ("overrides", "told"),
     [
         (["main.steps=basic_clening"], "'basic_clening': did you mean 'basic_cleaning'?"),
-        (["main.steps=xyz"], "unknown step 'xyz': known are: data_extraction, eda,"),
+        (["main.steps=xyz"], "unknown step 'xyz': choose from data_extraction, eda,"),
         (["main.steps=''"], "names no step"),
+        (["components.eda=null"], "set components.eda.parameters.input_artifact in config.yaml"),
         (["main.rerun=[basic_clening]"], "'basic_clening': did you mean 'basic_cleaning'?"),
         (["data.file_url=nowhere.csv"], "nowhere.csv'. A path is taken from the repository's"),
         (["+components.eda.parameters.colour=red"], "parameter 'colour' of components.eda"),
@@ -266,10 +267,22 @@ def test_what_takes_from_the_environment_is_handed_on_as_written(plan, monkeypat
     assert "resources/data/epa_fuel_economy_2012.csv" in cache_key(extraction)["files"]
 
 
-@pytest.mark.parametrize("text", ["me:s3cret", "me:s3/cret", "${oc.env:HOME}:s3cret", "s3cret"])
-def test_a_password_that_would_be_recorded_is_refused(plan, text):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:s3cret@host/data.csv",
+        "https://me:s3/cret@host/data.csv",
+        "https://${oc.env:HOME}:s3cret@host/data.csv",
+        "https://s3cret@host/data.csv",
+        "https://host/data.csv?a=1&access_token=s3cret",
+        "https://host/data.csv?a=${oc.env:HOME}&X-Amz-Signature=s3cret",
+        "postgresql://me@host/cars?password=s3cret",
+        "jdbc:sqlserver://host;user=me;password=s3cret",
+    ],
+)
+def test_a_password_that_would_be_recorded_is_refused(plan, url):
     with pytest.raises(UserError) as raised:
-        plan(f"data.file_url='https://{text}@host/data.csv'")
+        plan(f"data.file_url='{url}'")
     assert "holds a password" in str(raised.value) and "s3" not in str(raised.value)
 
 

@@ -180,7 +180,9 @@ def project_path(folder: Path) -> str:
     """A component's folder as MLflow takes it: what follows a # is a folder within to it."""
     path = str(folder)
     if "#" in path and "#" in (path := os.path.relpath(folder)):
-        raise UserError(f"MLflow cannot run '{folder}' from here, for its #: cd into the project.")
+        raise UserError(
+            f"MLflow cannot run '{folder}' from here, since it has a '#': cd into the project."
+        )
     return path
 
 

@@ -112,7 +112,8 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     components = []
     for name in names:
         try:
-            given = OmegaConf.to_container(config.components[name], resolve=True) or {}
+            section = config.components[name] or OmegaConf.create()
+            given = OmegaConf.to_container(section, resolve=True)
         except OmegaConfBaseException:
             continue  # told already
         folder = root / "src" / name
@@ -211,7 +212,7 @@ def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], li
     asked, faults = known_names(order if steps == ["all"] else steps, main, configured)
     if not asked and not faults and steps != ["all"]:
         faults.append(
-            f"main.steps '{main.steps}' names no step: known are: {', '.join(configured)}."
+            f"main.steps '{main.steps}' names no step. There are {', '.join(configured)}."
         )
     unlisted = [name for name in configured if name not in order]
     return [name for name in [*order, *unlisted] if name in asked], faults
@@ -229,6 +230,6 @@ def known_names(
             found.append(name)
             continue
         near = difflib.get_close_matches(name, known, n=1)
-        cure = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}."
+        cure = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(known)}."
         faults.append(f"unknown step '{name}': {cure}")
     return found, faults

@@ -13,7 +13,7 @@ from conftest import ROOT
 from _utils.errors import UserError
 from _utils.pipeline.environment import check_own, faults, name_of, one_at_a_time, users_of
 
-CONDA_FILE = ROOT / "src/data_extraction/conda.yml"
+CONDA_FILE = ROOT / "conda.yml"
 *_, OF_PIP = yaml.safe_load(CONDA_FILE.read_text())["dependencies"]
 LISTED = [re.split("[=<>]", line)[0].replace("-", "_") for line in OF_PIP["pip"]]
 
