@@ -129,7 +129,8 @@ def test_code_reruns_what_imports_it(planned, project, edited):
 def test_a_changed_byte_is_refused_and_what_is_gone_is_made_again(run, project):
     store = store_of(project)
     # Brackets in a value are no markup of the terminal's.
-    options = "main.steps=basic_cleaning 'cleaning.unknown_codes=[\"[/x]\"]'"
+    options = "main.steps=basic_cleaning cleaning.max_comb_mpg=45 "
+    options += "'cleaning.unknown_codes=[\"[/x]\"]'"
     assert 'parameter unknown_codes ["??"] -> ["[/x]"]' in run(options)[1]
     (made,) = store.children(store.pipeline())
     folder = Path(made.info.artifact_uri.removeprefix("file://")) / "artifacts"
