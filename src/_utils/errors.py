@@ -51,7 +51,7 @@ def _explain(error: BaseException) -> str:
             )
         if isinstance(cause, UnsupportedModelRegistryStoreURIException):
             reason = str(cause).partition(" See ")[0].strip()
-            return f"{reason} Mend MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI."
+            return f"{reason} Correct MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI."
         cause = cause.__cause__ or _quoted(cause)
     return "".join(traceback.format_exception(error))
 

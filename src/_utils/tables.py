@@ -305,7 +305,7 @@ def read_table(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame
         The table. A column of whole numbers that has nulls is of the type Int64 (UInt64, ...).
 
     Raises:
-        UserError: It is no Parquet file, or a column holds lists, structs or bytes.
+        UserError: The file is not Parquet, or a column holds lists, structs or bytes.
     """
     with open_table(path) as file:
         known = file.schema_arrow.names

@@ -141,7 +141,7 @@ def _refuse(cells: dict[str, pd.Series], meaning: str) -> None:
     for name, values in cells.items():
         raise UserError(
             f"'{values.iloc[0]}' in column '{name}' is not {meaning} ({len(values)} such "
-            "cells). Mend the source, or add the value to unknown_codes in config.yaml, which "
+            "cells). Correct the source, or add the value to unknown_codes in config.yaml, which "
             "makes it null."
         )
 

@@ -87,7 +87,7 @@ def _uv_installs_into(prefix: Path) -> bool:
 
 
 def faults(prefix: Path, conda_file: Path) -> str:
-    """What is wrong with an environment, and the command that mends it; '' if nothing is.
+    """What an environment lacks, and the command that removes it; empty if it lacks nothing.
 
     Args:
         prefix: The environment's folder.

@@ -212,7 +212,7 @@ def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], li
     asked, faults = known_names(order if steps == ["all"] else steps, main, configured)
     if not asked and not faults and steps != ["all"]:
         faults.append(
-            f"main.steps '{main.steps}' names no step. There are {', '.join(configured)}."
+            f"main.steps '{main.steps}' names no step. Choose from {', '.join(configured)}."
         )
     unlisted = [name for name in configured if name not in order]
     return [name for name in [*order, *unlisted] if name in asked], faults
