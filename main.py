@@ -38,7 +38,7 @@ os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the components' lines are show
 ROOT = Path(__file__).resolve().parent
 sys.path.append(str(ROOT / "src"))  # where _utils lies
 
-from _utils.pipeline.environment import check_own
+from _utils.pipeline.environments import check_own
 
 check_own(ROOT / "conda.yml")  # before anything else is imported, for it may be missing
 
@@ -57,7 +57,7 @@ from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, end, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
-from _utils.pipeline.tracking import as_record, pipeline_run
+from _utils.pipeline.runs import as_record, pipeline_run
 from _utils.sweeps.sweep import close_runs, give_up
 
 

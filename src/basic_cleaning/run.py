@@ -12,7 +12,7 @@ import mlflow
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.component import launch, scratch_file
 from _utils.example.cleaning import clean
-from _utils.tables import read_table
+from _utils.tabular.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:

@@ -10,13 +10,13 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 import mlflow
 
 from _utils.artifacts import log_artifact, use_artifact
+from _utils.artifacts.digests import digest_of
 from _utils.component import launch, scratch_file, scratch_folder
-from _utils.digests import digest_of
 from _utils.errors import UserError
 from _utils.example.chunks import score_file
-from _utils.fetch import fetch
-from _utils.registry import fetch_model, model_in_use
-from _utils.tables import to_parquet
+from _utils.models.registry import fetch_model, model_in_use
+from _utils.tabular.fetch import fetch
+from _utils.tabular.tables import to_parquet
 
 # At some 4 kB a row while it is scored, a chunk takes 200 MB
 CHUNK_ROWS = 50_000

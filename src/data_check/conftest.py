@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from _utils.artifacts import current_run_id, use_artifact
 from _utils.component import installed_packages
-from _utils.tables import read_table
+from _utils.tabular.tables import read_table
 from _utils.variables import resolved
 
 OPTIONS = {

@@ -18,7 +18,7 @@ from _utils.example.figures import predicted_against_actual, residual_figure
 from _utils.example.model import TARGET, predict
 from _utils.example.promotion import decide_promotion, unseen_rows
 from _utils.example.scores import regression_scores, scores_by
-from _utils.registry import (
+from _utils.models.registry import (
     CHALLENGER,
     CHAMPION,
     check_model_name,
@@ -28,7 +28,7 @@ from _utils.registry import (
     promote,
     register_model,
 )
-from _utils.tables import read_table
+from _utils.tabular.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:

@@ -25,8 +25,8 @@ from _utils.example.model import TEXT as TEXT_COLUMN
 from _utils.example.promotion import unseen_rows
 from _utils.example.scoring import predict as predict_each
 from _utils.example.verdict import judge, summarize
-from _utils.registry import SCHEME, fetch_model, find_version
-from _utils.tables import read_table
+from _utils.models.registry import SCHEME, fetch_model, find_version
+from _utils.tabular.tables import read_table
 
 KINDS = dict.fromkeys(NUMERIC, NUMBER) | dict.fromkeys(CATEGORICAL, CATEGORY) | {TEXT_COLUMN: TEXT}
 LIMITS = ["max_psi", "significance", "max_new_missing", "max_unseen_share", "max_mae_ratio"]

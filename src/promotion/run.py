@@ -10,7 +10,7 @@ import mlflow
 
 from _utils.component import launch
 from _utils.errors import UserError
-from _utils.registry import CHAMPION, fetch_model, find_version, promote
+from _utils.models.registry import CHAMPION, fetch_model, find_version, promote
 
 
 def go(args: argparse.Namespace) -> None:

@@ -16,8 +16,8 @@ import uvicorn
 from _utils.command_line import as_line
 from _utils.component import launch
 from _utils.errors import UserError
-from _utils.http_limits import server_config
-from _utils.serving import Champion
+from _utils.models.serving import Champion
+from _utils.models.serving.http_limits import server_config
 
 HOST = "127.0.0.1"
 
@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 def go(args: argparse.Namespace) -> None:
     """Take the port, load the champion, answer until Ctrl-C or SIGTERM."""
     logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(message)s")
-    logging.getLogger("_utils.serving").setLevel(logging.INFO)
+    logging.getLogger("_utils.models.serving").setLevel(logging.INFO)
     # A line for each bad request would fill the log; who sent it is told.
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C's

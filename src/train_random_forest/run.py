@@ -24,8 +24,8 @@ from _utils.example.model import (
 )
 from _utils.example.scores import regression_scores
 from _utils.example.splitting import split
-from _utils.registry import log_model
-from _utils.tables import read_table
+from _utils.models.registry import log_model
+from _utils.tabular.tables import read_table
 
 # What it takes to load the model; said here, for finding it out takes MLflow several seconds.
 MODEL_PACKAGES = ["scikit-learn", "pandas", "numpy", "skops"]

@@ -6,12 +6,12 @@ import pytest
 from conftest import ROOT
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
+from _utils.artifacts.index import Artifact
+from _utils.artifacts.stores import reference_store
 from _utils.component import scratch_file, scratch_folder
 from _utils.errors import UserError
-from _utils.fetch import fetch
-from _utils.index import Artifact
 from _utils.names import path_in
-from _utils.stores import reference_store
+from _utils.tabular.fetch import fetch
 
 OUTSIDE = ["", ".", "..", "/etc/x", "../x", "a/../../x", "a\\..\\x", "C:x", "C:/x", "//host/x"]
 

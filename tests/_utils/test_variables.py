@@ -5,8 +5,8 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
+from _utils.component.shell import main as shell
 from _utils.errors import UserError, explain
-from _utils.shell import main as shell
 from _utils.variables import as_text, as_written, counted, resolved, resolved_argument
 
 ENVIRONMENT = {"DB_USER": "someone", "PW": "s3}cr'e\"t", "NUMBERS": "[1, 2]", "STAGE": "prod"}

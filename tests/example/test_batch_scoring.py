@@ -9,10 +9,10 @@ import pytest
 from conftest import ROOT, type_in
 from documents import changed, documented
 
+from _utils.artifacts.index import outputs_of
 from _utils.errors import UserError
 from _utils.example.cleaning import clean
-from _utils.index import outputs_of
-from _utils.registry import fetch_model, model_in_use
+from _utils.models.registry import fetch_model, model_in_use
 
 NEW = "resources/data/epa_fuel_economy_2021.csv"
 PINNED = "deployment.model=models:/fuel_economy/1"

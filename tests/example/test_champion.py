@@ -19,7 +19,6 @@ from mlflow.models import infer_signature
 from mlflow.pyfunc import PythonModel
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from _utils import http_limits
 from _utils.errors import UserError
 from _utils.example.model import (
     CATEGORICAL,
@@ -29,9 +28,9 @@ from _utils.example.model import (
     TEXT,
     build_model,
 )
-from _utils.http_limits import server_config
-from _utils.registry import log_model, register_model
-from _utils.serving import Champion
+from _utils.models.registry import log_model, register_model
+from _utils.models.serving import Champion, http_limits
+from _utils.models.serving.http_limits import server_config
 
 # MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -58,17 +58,6 @@ def test_files_that_are_named_exist(document):
     assert not missing
 
 
-def test_what_to_read_names_each_module():
-    section = re.search(
-        r"### Reading the code(.*?)\n## ", (ROOT / "MLpipeline.md").read_text(), re.DOTALL
-    )[1]
-    named = {Path(name).name for name in re.findall(r"`([\w./]+)`", section)}
-    utils, pipeline = ROOT / "src/_utils", ROOT / "src/_utils/pipeline"
-    there = {path.name for path in [*utils.iterdir(), *pipeline.iterdir(), ROOT / "main.py"]}
-    there -= {"__init__.py", "__pycache__", "pipeline"}
-    assert named - {"_utils"} == there
-
-
 def test_the_tree_of_the_readme_is_that_of_the_repository():
     tree = re.search(r"├── MLproject.*?```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
     top = re.findall(r"^[├└]── ([\w.-]+)", tree, re.MULTILINE)

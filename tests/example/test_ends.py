@@ -12,8 +12,8 @@ import pytest
 from conftest import Typed, clone, store_of, type_in
 from documents import documented
 
-from _utils.digests import digest_of
-from _utils.index import outputs_of
+from _utils.artifacts.digests import digest_of
+from _utils.artifacts.index import outputs_of
 from _utils.pipeline.processes import is_alive
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from _utils.pipeline import plan as planning
 from _utils.pipeline.alarm import retraining
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.reuse import cache_key
-from _utils.pipeline.tracking import as_record
+from _utils.pipeline.runs import as_record
 from _utils.variables import as_text, as_written
 
 

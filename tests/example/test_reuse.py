@@ -112,8 +112,8 @@ def test_what_depends_on_a_parameter_and_what_is_named_run_again(project, planne
 
 def test_code_reruns_what_imports_it(planned, project, edited):
     before = len(store_of(project).runs())
-    of_split, nobodys = ["src/_utils/example/splitting.py"], "src/_utils/shell.py"
-    of_eda = ["src/_utils/notebook.py", "src/eda/conda.yml"]
+    of_split, nobodys = ["src/_utils/example/splitting.py"], "src/_utils/component/shell.py"
+    of_eda = ["src/_utils/component/notebook.py", "src/eda/conda.yml"]
     for file in [*of_split, *of_eda, nobodys]:
         edited(file, "\n# a comment\n")
     plan, text = planned()

@@ -7,7 +7,7 @@ import pytest
 from conftest import Store, clone, store_of, type_in
 from documents import changed, documented
 
-from _utils.index import outputs_of
+from _utils.artifacts.index import outputs_of
 
 pytestmark = pytest.mark.slow
 

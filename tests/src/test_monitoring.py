@@ -15,7 +15,7 @@ import pandas as pd
 from _utils.artifacts import log_artifact
 from _utils.example.cleaning import clean
 from _utils.example.model import FEATURES
-from _utils.registry import find_version
+from _utils.models.registry import find_version
 
 year, share, part = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 raw = pd.read_csv(f"resources/data/epa_fuel_economy_{year}.csv").sample(frac=share, random_state=1)

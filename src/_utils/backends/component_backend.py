@@ -15,7 +15,7 @@ from mlflow.projects.submitted_run import LocalSubmittedRun
 from mlflow.projects.utils import PROJECT_ENV_MANAGER, PROJECT_SYNCHRONOUS, load_project
 from mlflow.utils.os import is_windows
 
-from _utils.pipeline.environment import one_at_a_time
+from _utils.pipeline.environments import one_at_a_time
 
 _start = local._run_entry_point
 # On the node: the command ($1), which leaves its exit status in a file ($2) that this machine sees

@@ -13,7 +13,7 @@ from _utils.errors import UserError
 from _utils.example.cleaning import DATE_COLUMN, NUMBER_COLUMNS, TEXT_COLUMNS
 from _utils.example.model import features_of
 from _utils.example.scoring import PREDICTION, REASON, score
-from _utils.tables import open_table, refuse_compound, to_frame
+from _utils.tabular.tables import open_table, refuse_compound, to_frame
 
 # Of the rows
 COUNTS = ("rows", "scored", "rejected")

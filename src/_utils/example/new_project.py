@@ -48,7 +48,7 @@ EDITS = (
     (".github/workflows/tests.yml", "base_project_env", "{name}_env"),
     ("Makefile", r"benchmark: .*\n(\t.*\n)+\n| benchmark(?= )", ""),
     ("pyproject.toml", r'"(benchmarks|src/data_check)/.*\n', ""),
-    ("src/_utils/registry.py", r"\[evaluation\]", "[<component>]"),
+    ("src/_utils/models/registry.py", r"\[evaluation\]", "[<component>]"),
     ("cookie-mlflow-step/templates/script", r"; src/\S+ is an example", ""),
     ("cookie-mlflow-step/local_extensions.py", r"; src/\S+ is an example", ""),
     ("MLpipeline.md", r"\A(.*)\n", r"\1\n\nThe examples on this page are those of the template.\n"),

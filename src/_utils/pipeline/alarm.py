@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from _utils.pipeline.dead_runs import PROCESS, process_tag
 from _utils.pipeline.report import Result, console
-from _utils.pipeline.tracking import env_manager_of, mask_tags
+from _utils.pipeline.runs import env_manager_of, mask_tags
 from _utils.variables import as_written
 
 ALARM = "alarm"  # metric: above 0 a component raises an alarm

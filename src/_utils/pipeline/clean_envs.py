@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils 
 
 from mlflow.utils.conda import get_conda_bin_executable
 
-from _utils.pipeline.environment import ROOT, env_root, listed_by_conda, users_of
+from _utils.pipeline.environments import ROOT, env_root, listed_by_conda, users_of
 
 
 def find_environments(conda: str | None) -> list[Path]:

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from _utils.index import all_experiments, all_pages
+from _utils.artifacts.index import all_experiments, all_pages
 from _utils.pipeline.processes import end_processes, is_alive, working_for
 
 PROCESS = "process"  # tag: the process that a run lives and dies with

@@ -9,9 +9,9 @@ import mlflow
 from omegaconf import DictConfig
 from sqlalchemy.engine import make_url
 
+from _utils.artifacts.stores import choose_store
 from _utils.errors import UserError
 from _utils.pipeline.report import console
-from _utils.stores import choose_store
 
 
 def check_machine(main: DictConfig) -> None:

@@ -22,10 +22,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.markup import escape
 
+from _utils.artifacts.index import outputs_of, parse_reference
+from _utils.artifacts.stores import component_run
 from _utils.backends.component_backend import MLFLOWS_NAMES
 from _utils.command_line import as_line
 from _utils.errors import UserError
-from _utils.index import outputs_of, parse_reference
 from _utils.pipeline.log import Log
 from _utils.pipeline.plan import Component, as_latest
 from _utils.pipeline.processes import end_processes, typed_command, working_for
@@ -37,8 +38,7 @@ from _utils.pipeline.reuse import (
     one_job_at_a_time,
     record_reuse,
 )
-from _utils.pipeline.tracking import SWEEP, env_manager_of, mask_tags
-from _utils.stores import component_run
+from _utils.pipeline.runs import SWEEP, env_manager_of, mask_tags
 from _utils.variables import as_written, without_secrets
 
 # Keys of `main` that a component depends on

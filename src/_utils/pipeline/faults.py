@@ -15,11 +15,11 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.projects.utils import load_project
 
+from _utils.artifacts.index import NAME
+from _utils.artifacts.stores import STORES, chosen_store
 from _utils.errors import UserError
-from _utils.index import NAME
 from _utils.masking import has_password, masked
-from _utils.registry import check_model_name, find_version
-from _utils.stores import STORES, chosen_store
+from _utils.models.registry import check_model_name, find_version
 from _utils.sweeps.cluster import check_server
 from _utils.variables import own_text
 

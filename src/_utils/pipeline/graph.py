@@ -2,7 +2,7 @@
 
 from xml.sax.saxutils import escape
 
-from _utils.index import parse_reference
+from _utils.artifacts.index import parse_reference
 from _utils.pipeline.plan import Component
 
 ROW, WIDTH = 48, 190  # pixels: from one row to the next, and of a box

@@ -12,13 +12,13 @@ from mlflow.projects.utils import load_project
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from _utils.artifacts.index import LATEST, PINNED, find_artifact, outputs_of, parse_reference
+from _utils.artifacts.stores import choose_store
 from _utils.errors import UserError
-from _utils.index import LATEST, PINNED, find_artifact, outputs_of, parse_reference
+from _utils.models.registry import SCHEME, pin_model
 from _utils.pipeline import faults as find
 from _utils.pipeline.config import as_names, check_shape, unresolvable
-from _utils.pipeline.imports import named_by, sources_of
-from _utils.registry import SCHEME, pin_model
-from _utils.stores import choose_store
+from _utils.pipeline.sources import named_by, sources_of
 from _utils.variables import as_text, as_written, resolved
 
 

@@ -10,14 +10,14 @@ from omegaconf import DictConfig
 from rich.markup import escape
 from sqlalchemy.engine import make_url
 
-from _utils.index import LATEST
+from _utils.artifacts.index import LATEST
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.graph import as_mermaid, as_svg
 from _utils.pipeline.plan import Component, as_latest, make_plan
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
-from _utils.pipeline.tracking import faults_told, find_experiment
-from _utils.pipeline.tracking_server import serve_tracking_store
+from _utils.pipeline.runs import faults_told, find_experiment
+from _utils.pipeline.server import serve_tracking_store
 
 NOWHERE = "-1"  # stands for an experiment that is not there yet: nothing was published in it
 DRAWINGS = {"mermaid": as_mermaid, "svg": as_svg}

@@ -28,12 +28,12 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from _utils.artifacts import is_present
-from _utils.digests import digest_of
-from _utils.index import all_experiments, all_pages, outputs_of
-from _utils.pipeline.imports import named_by, sources_of
+from _utils.artifacts.digests import digest_of
+from _utils.artifacts.index import all_experiments, all_pages, outputs_of
+from _utils.artifacts.stores import chosen_place
 from _utils.pipeline.plan import Component
-from _utils.pipeline.tracking import SWEEP
-from _utils.stores import chosen_place
+from _utils.pipeline.runs import SWEEP
+from _utils.pipeline.sources import named_by, sources_of
 from _utils.variables import counted
 
 CACHE_KEY = "cache_key"

@@ -16,9 +16,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
 
-from _utils.index import all_pages
+from _utils.artifacts.index import all_pages
 from _utils.pipeline.report import Terminal
-from _utils.pipeline.tracking import job_of
+from _utils.pipeline.runs import job_of
 from _utils.sweeps.ranking import value_of_job
 
 INTERVAL = 2  # seconds

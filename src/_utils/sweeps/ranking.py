@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from _utils.command_line import as_line
 from _utils.pipeline.plan import as_text
 from _utils.pipeline.report import console
-from _utils.pipeline.tracking import OVERRIDES, VALUES, digest_of_values
+from _utils.pipeline.runs import OVERRIDES, VALUES, digest_of_values
 
 SHOWN = 10  # jobs in the table on the terminal
 CURRENT = "current config"  # status of the finished run that has the config's own values

@@ -29,7 +29,7 @@ from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import close_below
 from _utils.pipeline.processes import typed_command
 from _utils.pipeline.report import console, print_ui_hint
-from _utils.pipeline.tracking import (
+from _utils.pipeline.runs import (
     ERROR,
     SWEEP,
     children_of,
@@ -38,7 +38,7 @@ from _utils.pipeline.tracking import (
     kill_runs,
     start_top_run,
 )
-from _utils.pipeline.tracking_server import serve_tracking_store
+from _utils.pipeline.server import serve_tracking_store
 from _utils.sweeps import cluster
 from _utils.sweeps.progress import Progress
 from _utils.sweeps.ranking import publish_answer

@@ -14,7 +14,7 @@ from _utils.example.chunks import score_file
 from _utils.example.cleaning import clean, tidy
 from _utils.example.model import CATEGORICAL, FEATURES, NUMERIC, TEXT, build_model
 from _utils.example.scoring import predict, prepare, score
-from _utils.tables import read_table
+from _utils.tabular.tables import read_table
 
 DATA = Path(__file__).parents[3] / "resources" / "data"
 LIMITS = {"unknown_codes": ["??"], "max_engine_displacement": 9}

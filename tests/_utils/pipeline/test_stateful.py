@@ -18,9 +18,9 @@ from mlflow import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from _utils.artifacts import log_artifact, use_artifact
+from _utils.artifacts.index import find_artifact
 from _utils.errors import UserError
-from _utils.index import find_artifact
-from _utils.pipeline import imports, plan, reuse
+from _utils.pipeline import plan, reuse, sources
 
 UNUSED, USED, SCRIPT = "_utils/unused.py", "_utils/used.py", "component/run.py"
 EDITABLE = {  # in the order in which a plan tells of changes; the first ones are there at the start
@@ -120,8 +120,8 @@ class Pipelines(RuleBasedStateMachine):
             return
         assert component == planned.pinned({f"{name}:latest": latest.version})
         # In production a process makes one plan; this one makes many, of files that change.
-        imports.sources_of.cache_clear()
-        imports._mentions.cache_clear()
+        sources.sources_of.cache_clear()
+        sources._mentions.cache_clear()
         cache_key = reuse.cache_key(component)
         decision = reuse.decide(component, cache_key, experiment)
         key = self.now | {UNUSED: None, " x_artifact ": f"{name}:{latest.version}"}

@@ -11,7 +11,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import OmegaConf
 
 from _utils.errors import UserError
-from _utils.pipeline import tracking
+from _utils.pipeline import runs
 from _utils.sweeps import cluster, progress, sweep
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SLURM")
@@ -87,7 +87,7 @@ def test_an_error_is_told_with_its_own_cure():
 
 def test_a_job_at_its_time_limit_is_told_in_a_line_and_ends_its_component(scratch_store):
     client, before = MlflowClient(), signal.getsignal(signal.SIGUSR2)
-    signal.signal(signal.SIGUSR2, tracking._end_at_limit)
+    signal.signal(signal.SIGUSR2, runs._end_at_limit)
     with mlflow.start_run() as job:
         run = client.create_run("0", tags={MLFLOW_PARENT_RUN_ID: job.info.run_id})
         its = {"MLFLOW_RUN_ID": run.info.run_id}
@@ -115,7 +115,7 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
     )
     led = mlflow.start_run()
     for start, job, status in [(1, "0", None), (2, "1", "FINISHED"), (3, "0", last)]:
-        tags = {MLFLOW_PARENT_RUN_ID: led.info.run_id, tracking.JOB: job}
+        tags = {MLFLOW_PARENT_RUN_ID: led.info.run_id, runs.JOB: job}
         run = client.create_run(led.info.experiment_id, start_time=start, tags=tags)
         if status:
             client.set_terminated(run.info.run_id, status)
@@ -125,7 +125,7 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
     else:
         with pytest.raises(SystemExit):
             its.end()
-    assert sorted((run.data.tags[tracking.JOB], run.info.status) for run in counted) == [
+    assert sorted((run.data.tags[runs.JOB], run.info.status) for run in counted) == [
         ("0", last),
         ("1", "FINISHED"),
     ]

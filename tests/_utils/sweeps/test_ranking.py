@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunData, RunInfo
 from omegaconf import OmegaConf
 
-from _utils.pipeline.tracking import OVERRIDES, VALUES, digest_of_values
+from _utils.pipeline.runs import OVERRIDES, VALUES, digest_of_values
 from _utils.sweeps.ranking import print_table, publish_answer, ranked
 
 

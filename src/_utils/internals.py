@@ -1,0 +1,202 @@
+"""Every non-public name of MLflow, Hydra, joblib and scikit-learn that this project uses.
+
+Each function says why the name is needed and what breaks without it; `test_internals.py` tries all
+of them, so a new version of a package is a job in this one file. The imports are inside the
+functions because the environment of a component lacks Hydra, for example.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.override_parser.types import Override
+    from mlflow.projects._project_spec import Project
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
+
+# MLflow's system tags: https://mlflow.org/docs/latest/ml/tracking/tracking-api#system-tags
+PARENT_RUN_ID = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"
+RUN_NOTE = "mlflow.note.content"
+PROJECT_ENV = "mlflow.project.env"
+USER = "mlflow.user"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
+
+
+def load_mlproject(folder: Path) -> Project:
+    """Read an MLproject as `mlflow run` does; without it the plan could differ from the run."""
+    from mlflow.projects.utils import load_project
+
+    return load_project(str(folder))
+
+
+def artifact_repository(uri: str) -> ArtifactRepository:
+    """The files below an artifact URI; `mlflow.artifacts` can neither delete nor give sizes."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(uri)
+
+
+def is_local_uri(uri: str) -> bool:
+    """Tell whether MLflow reads a URI from this machine's disk; else bytes would be copied."""
+    from mlflow.utils.uri import is_local_uri
+
+    return is_local_uri(uri)
+
+
+def is_made_up_name(run_name: str) -> bool:
+    """Tell a run name of MLflow's own making from one that a user typed with --run-name."""
+    from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
+
+    first, _, rest = run_name.partition("-")
+    return first in _GENERATOR_PREDICATES and rest.partition("-")[0] in _GENERATOR_NOUNS
+
+
+def database_schemes() -> tuple[str, ...]:
+    """How the URI of a tracking database begins; the pipeline serves such a store itself."""
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    return tuple(DATABASE_ENGINES)
+
+
+def tracking_app(store_uri: str, artifact_root: str) -> Any:
+    """MLflow's tracking server as a Flask app; `mlflow server` would cost a second process."""
+    from mlflow.server import app, handlers
+    from mlflow.server.security import init_security_middleware
+
+    handlers.initialize_backend_stores(store_uri, store_uri, artifact_root)
+    init_security_middleware(app)
+    return app
+
+
+def model_not_found() -> type[Exception]:
+    """What MLflow raises for a registry URI that it cannot read; the message names the cure."""
+    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+
+    return UnsupportedModelRegistryStoreURIException
+
+
+def env_name(conda_file: Path, env_manager: str) -> str:
+    """The name that MLflow gives an environment; no public function tells it."""
+    from mlflow.utils.conda import _get_conda_env_name
+    from mlflow.utils.environment import _PythonEnv
+    from mlflow.utils.virtualenv import _get_virtualenv_name
+
+    if env_manager == "conda":
+        return _get_conda_env_name(str(conda_file))
+    return _get_virtualenv_name(_PythonEnv.from_conda_yaml(str(conda_file)), conda_file.parent)
+
+
+def conda_command() -> str:
+    """The conda that MLflow calls, by MLFLOW_CONDA_HOME or the PATH."""
+    from mlflow.utils.conda import get_conda_bin_executable
+
+    return get_conda_bin_executable("conda")
+
+
+def process_of(started: Any) -> subprocess.Popen | None:
+    """The process of a component on this machine; None if another machine runs it."""
+    from mlflow.projects.submitted_run import LocalSubmittedRun
+
+    return started.command_proc if isinstance(started, LocalSubmittedRun) else None
+
+
+def shell_error() -> type[Exception]:
+    """What MLflow raises if conda or uv fails to make an environment."""
+    from mlflow.utils.process import ShellCommandException
+
+    return ShellCommandException
+
+
+def backend_parts() -> tuple[Any, Any, Any]:
+    """Where MLflow starts a component's command, its backends by name, and their base class.
+
+    The public entry points for backends know neither how a command is started nor another `local`.
+    """
+    from mlflow.projects.backend import loader, local
+    from mlflow.projects.backend.abstract_backend import AbstractBackend
+
+    return local, loader, AbstractBackend
+
+
+def run_for_project(experiment_id: str, uri: str, entry_point: str, params: dict[str, str]) -> str:
+    """Make the run of a component as `mlflow.run` does; returns its id."""
+    from mlflow.projects.utils import get_or_create_run
+
+    return get_or_create_run(None, uri, experiment_id, uri, None, entry_point, params).info.run_id
+
+
+def kubernetes_run() -> type:
+    """MLflow's class of a run on Kubernetes, which knows how to ask for the job's state."""
+    from mlflow.projects.kubernetes import KubernetesSubmittedRun
+
+    return KubernetesSubmittedRun
+
+
+def scoring_server() -> Any:
+    """MLflow's scoring server as a module; `mlflow models serve` cannot follow an alias."""
+    from mlflow.pyfunc import scoring_server
+
+    return scoring_server
+
+
+def error_codes() -> tuple[int, int]:
+    """MLflow's codes BAD_REQUEST and INTERNAL_ERROR, which decide on the HTTP status."""
+    from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
+
+    return BAD_REQUEST, INTERNAL_ERROR
+
+
+def hydra_flags() -> Any:
+    """The parser of Hydra's command line; the public API takes no arguments."""
+    from hydra._internal.utils import get_args_parser
+
+    return get_args_parser()
+
+
+def parse_overrides(texts: list[str]) -> list[Override]:
+    """Read overrides by Hydra's own grammar, so that main.py refuses what Hydra would refuse."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    loader = GlobalHydra.instance().config_loader() if GlobalHydra().is_initialized() else None
+    return OverridesParser.create(config_loader=loader).parse_overrides(texts)
+
+
+def quoted(text: str) -> str:
+    """A text in the quotes of Hydra's grammar."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def config_loader(config_dir: str | None) -> ConfigLoader:
+    """What composes configs, with --config-dir; the public `compose` takes no sweep."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()
+    if not config_dir:
+        return loader
+    path, last = loader.get_search_path(), SearchPathQuery(provider="schema")
+    path.prepend("command-line", f"file://{Path(config_dir).absolute()}", last)
+    return ConfigLoaderImpl(path)
+
+
+def split_sweep(overrides: list[Override]) -> list[Any]:
+    """The jobs of a grid, as Hydra's basic sweeper will make them."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
+
+
+def worker_killed() -> type[Exception]:
+    """What joblib raises if the process of a sweep's job was killed."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    return TerminatedWorkerError

@@ -1,0 +1,1 @@
+"""What components hand on, the models among them, and the registry of these."""

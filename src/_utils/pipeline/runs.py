@@ -1,0 +1,249 @@
+"""The pipeline's MLflow runs: of a whole pipeline, of a sweep's job, and those left open."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+import mlflow
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, LifecycleStage, Run, RunInfo
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_PROJECT_ENV,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+)
+
+# MLflow's own: nothing else tells whether a run was named by MLflow or by its user
+from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
+from omegaconf import DictConfig, OmegaConf
+
+from _utils.errors import UserError, explain
+from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
+from _utils.pipeline.doctor import check_machine
+from _utils.pipeline.processes import launcher, reader_is_gone
+from _utils.pipeline.report import console, print_ui_hint
+from _utils.pipeline.server import serve_tracking_store
+from _utils.pipeline.turn import take_turn
+from _utils.variables import as_written, recorded, without_secrets
+
+DEFAULT_EXPERIMENT = "0"
+LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
+ERROR = "error"  # tag: why a pipeline failed
+JOB = "job"  # tag: the number of a sweep's job
+OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
+VALUES = "config_values"  # tag: a digest of the config but for the section `main`
+SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
+MAX_KEY = 250  # characters, MLflow's limit
+MAX_TAG = 5000  # characters; MLflow takes 8000
+
+
+@contextmanager
+def pipeline_run(config: DictConfig) -> Iterator[Run]:
+    """The MLflow run that the components are children of; it ends FAILED if anything is raised.
+
+    A fault ends the process with status 1, except within a sweep, whose other jobs go on.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; main.py ends.
+    """
+    typed = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))  # ${...} as it is
+    sweep_id = os.environ.get(SWEEP)
+    run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
+    status = 0
+    try:
+        mlflow.log_params(as_params(typed))
+        mlflow.set_tags({OVERRIDES: json.dumps(typed), VALUES: digest_of_values(config)})
+        yield run
+        mlflow.end_run("FINISHED")
+    except Exception as error:
+        status = 1
+        console.print(f"\n{explain(error)}", style="red", markup=False, highlight=False)
+        with suppress(Exception):  # what is wrong is told already
+            mlflow.log_text(without_secrets(traceback.format_exc()), "traceback.txt")
+            mlflow.set_tag(ERROR, explain(error)[:MAX_TAG])
+        with suppress(Exception):
+            mlflow.end_run("FAILED")
+    if sweep_id:
+        console.quiet = False
+    else:
+        print_ui_hint(serve_tracking_store())
+        sys.exit(status)
+
+
+def digest_of_values(config: DictConfig) -> str:
+    """A digest by which runs with the same values are found; of `main` they may have other ones."""
+    values = OmegaConf.masked_copy(config, [key for key in config if key not in ("main", "hydra")])
+    return hashlib.sha256(OmegaConf.to_yaml(values, sort_keys=True).encode()).hexdigest()
+
+
+def as_params(overrides: list[str]) -> dict[str, str]:
+    """Overrides as parameters of a run; one that takes a key away (`~`) has no value."""
+    pairs = [item.lstrip("+").split("=", 1) for item in overrides if re.match(r"[^~]+=", item)]
+    # As `group@package` has other characters than MLflow takes
+    return {re.sub(r"[^\w./-]", "_", key)[:MAX_KEY]: value for key, value in pairs}
+
+
+@contextmanager
+def faults_told() -> Iterator[None]:
+    """End the process at an error, with what the user can do about it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        reader_is_gone()
+    except Exception as error:
+        sys.exit(explain(error))
+
+
+def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
+    """Start the topmost run, named as `mlflow run --run-name` says or after the experiment.
+
+    `mlflow run .` has made a run before main.py starts, but in the experiment "Default", for it
+    cannot know the config. What it recorded is carried over into a run of the right experiment,
+    and it is given a name that says so: MLflow needs it until the end. A run in an experiment that
+    was chosen with --experiment-name is taken as it is.
+    """
+    with faults_told():
+        check_machine(config.main)
+        store_uri = serve_tracking_store()
+        client = MlflowClient()
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+        launched_by, launched_id = launcher(), os.environ.pop("MLFLOW_RUN_ID", None)
+        launched = client.get_run(launched_id) if launched_id else None
+        if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
+            experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
+        else:
+            find_experiment(config.main.experiment_name)
+            experiment = mlflow.set_experiment(config.main.experiment_name)
+        take_turn(config.main, experiment.name, store_uri, launched_id)
+        if closed := close_dead_runs():
+            console.print(f"Closed {closed} runs whose process is gone.", style="dim")
+    if launched:
+        mask_tags(launched)
+    name = name_given(launched) or experiment.name
+    if launched and launched.info.experiment_id == experiment.experiment_id:
+        mlflow.start_run(launched_id)
+        mlflow.set_tags({MLFLOW_RUN_NAME: name, PROCESS: process_tag()})
+        return mlflow.active_run()
+    tags = recorded(launched.data.tags) if launched else {}
+    tags.pop(MLFLOW_RUN_NAME, None)
+    tags |= {PROCESS: process_tag()} | ({LAUNCHER: launched_id} if launched else {})
+    run = mlflow.start_run(run_name=name, tags=tags)
+    mask_tags(run)
+    if launched:
+        mlflow.log_params(recorded(launched.data.params))
+        client.set_tag(launched_id, PROCESS, process_tag(launched_by))
+        client.set_tag(launched_id, MLFLOW_RUN_NAME, f"launcher of {experiment.name}")
+        note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
+        client.set_tag(launched_id, MLFLOW_RUN_NOTE, note)
+    return run
+
+
+def find_experiment(name: str) -> Experiment | None:
+    """The experiment of this name, if it is there.
+
+    Raises:
+        UserError: It was deleted, and MLflow keeps its name.
+    """
+    found = mlflow.get_experiment_by_name(name)
+    if found and found.lifecycle_stage == LifecycleStage.DELETED:
+        raise UserError(
+            f"Experiment '{name}' was deleted. Restore it with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`, or choose another: main.experiment_name=..."
+        )
+    return found
+
+
+def name_given(launched: Run | None) -> str:
+    """The name that the user gave to a run; empty if it has one that MLflow made up."""
+    if not launched:
+        return ""
+    first, _, rest = launched.info.run_name.partition("-")
+    made_up = first in _GENERATOR_PREDICATES and rest.partition("-")[0] in _GENERATOR_NOUNS
+    return "" if made_up else launched.info.run_name
+
+
+def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
+    """Start the run of a sweep's job, named by its overrides; the terminal is the sweep's."""
+    console.quiet = True
+    if not mlflow.active_run():  # the sweep's is in another process, which sees to Ctrl-C
+        signal.signal(signal.SIGINT, lambda *_: None)
+        if "SLURM_JOB_ID" in os.environ:  # where submitit's own handler raises an error of its own
+            signal.signal(signal.SIGUSR2, _end_at_limit)
+    sweep, hydra_job = MlflowClient().get_run(sweep_id), HydraConfig.get().job
+    run = mlflow.start_run(
+        experiment_id=sweep.info.experiment_id,
+        run_name=recorded(hydra_job.override_dirname),
+        nested=True,
+        parent_run_id=sweep_id,
+        tags={
+            MLFLOW_PROJECT_ENV: env_manager_of(sweep),
+            PROCESS: process_tag(),
+            JOB: str(hydra_job.num),
+        },
+    )
+    mask_tags(run)
+    return run
+
+
+def as_record(config: DictConfig) -> str:
+    """The config as YAML, without secrets: resolved, but for what components take from outside."""
+    values = as_written(config)
+    main = OmegaConf.to_container(config.main, resolve=True)
+    values["main"] = main | {"retrain": values["main"].get("retrain")}  # values of other sections
+    return yaml.safe_dump(recorded(values), sort_keys=False, allow_unicode=True)
+
+
+def mask_tags(run: Run) -> None:
+    """Mask the URLs in the tags that MLflow gave a run: that of the git remote may have a token."""
+    for name, text in recorded(run.data.tags).items():
+        if text != run.data.tags[name]:
+            MlflowClient().set_tag(run.info.run_id, name, text)
+
+
+def _end_at_limit(signum: int, frame: FrameType | None) -> NoReturn:
+    """What a job does when SLURM says that its time is nearly up."""
+    signal.signal(signum, signal.SIG_IGN)
+    if run := mlflow.active_run():
+        close_below(run.info.run_id)
+    raise UserError(
+        "SLURM ends this job, for its time is up: give jobs more with "
+        "hydra.launcher.timeout_min=<minutes>."
+    )
+
+
+def job_of(run: Run) -> str:
+    """Which job of a sweep it is an attempt at: a cluster may start one again."""
+    return run.data.tags.get(JOB, run.info.run_id)
+
+
+def kill_runs() -> None:
+    """Close all runs that are open, as KILLED, and those below them."""
+    with suppress(Exception):  # the next run closes them
+        while run := mlflow.active_run():
+            close_below(run.info.run_id)
+            if launched_id := run.data.tags.get(LAUNCHER):
+                MlflowClient().set_terminated(launched_id, "KILLED")
+            mlflow.end_run("KILLED")
+
+
+def env_manager_of(run: Run) -> str:
+    """The environment manager that the pipeline was started with, and its components run under."""
+    return MlflowClient().get_run(run.info.run_id).data.tags.get(MLFLOW_PROJECT_ENV, "local")
+
+
+def children_of(run: RunInfo) -> list[Run]:
+    """The runs right below one."""
+    of_run = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.run_id}'"
+    return mlflow.search_runs([run.experiment_id], of_run, output_format="list")

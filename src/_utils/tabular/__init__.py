@@ -1,0 +1,1 @@
+"""Functions on tables, any tables: reading files, rows added to others."""

@@ -1,0 +1,80 @@
+"""Put the rows of two Parquet files into one, in bounded memory."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from _utils.errors import UserError
+from _utils.tabular.tables import TEXT, narrowest, needs_of, without_categories, write
+
+
+def append(new: Path, old: Path, target: Path) -> int:
+    """Write the rows of two Parquet files into one, the old ones first, in bounded memory.
+
+    A column that only one has is null in the rows of the other. Where types differ the wider one
+    is taken, text if need be: whole numbers stay exact.
+
+    Args:
+        new: A Parquet file.
+        old: A Parquet file.
+        target: The Parquet file to write.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UserError: The values of a column have no common type.
+    """
+    with pq.ParquetFile(old) as first, pq.ParquetFile(new) as second:
+        files = (first, second)
+        names = dict.fromkeys(name for file in files for name in file.schema_arrow.names)
+        schema = pa.schema([(name, _common_type(name, files)) for name in names])
+        batches = (fit(batch, schema) for file in files for batch in file.iter_batches())
+        return write(batches, schema, target)
+
+
+def _common_type(name: str, files: tuple[pq.ParquetFile, ...]) -> pa.DataType:
+    having = [file for file in files if name in file.schema_arrow.names]
+    types = [without_categories(file.schema_arrow.field(name).type) for file in having]
+    common = common_type(types)
+    is_decimal = pa.types.is_floating(common)
+    if common == types[0] == types[-1] or not (is_decimal or pa.types.is_integer(common)):
+        return common
+    # Arrow rounds whole numbers beside decimals, and signed beside unsigned ones may not fit
+    needs = {"decimal"} if is_decimal else set()
+    for file, kind in zip(having, types, strict=True):
+        if pa.types.is_decimal(kind) and not kind.scale:
+            needs.add("long")
+        for batch in file.iter_batches(columns=[name]) if pa.types.is_integer(kind) else ():
+            needs |= needs_of(batch[name].cast(kind))
+    return narrowest(needs)
+
+
+def common_type(types: list[pa.DataType]) -> pa.DataType:
+    """The wider of some types, as Arrow has it; text if there is none."""
+    try:
+        schemas = [pa.schema({"": each}) for each in types]
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowTypeError:
+        return TEXT
+
+
+def fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Give a batch the columns of a schema, and their types; null where it lacks one.
+
+    Raises:
+        UserError: The values of a column cannot have that type.
+    """
+    columns = []
+    for field in schema:
+        found = field.name in batch.schema.names
+        column = batch[field.name] if found else pa.nulls(batch.num_rows)
+        try:
+            columns.append(column.cast(without_categories(column.type)).cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise UserError(
+                f"Column '{field.name}' holds values of the type {column.type} in one place and "
+                f"others elsewhere, which {field.type} cannot hold: give it one type ({error})."
+            ) from error
+    return pa.record_batch(columns, schema=schema)

@@ -1,0 +1,61 @@
+import sqlite3
+from types import SimpleNamespace
+
+import mlflow
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from mlflow import MlflowClient
+from sqlalchemy.exc import OperationalError
+
+from _utils.errors import UserError
+from _utils.pipeline.runs import as_params, find_experiment, name_given
+from _utils.pipeline.server import database_faults
+
+
+def test_overrides_become_parameters_that_mlflow_takes(scratch_store):
+    typed = ["x=1", "+y='a=b'", "++z=", "~gone", "~gone.too=1", "+group@to.here=c", "a/b=d"]
+    typed.append(f"+{'k' * 300}=1")
+    OverridesParser.create().parse_overrides(typed)
+    with mlflow.start_run() as run:
+        mlflow.log_params(as_params(typed))
+    params = MlflowClient().get_run(run.info.run_id).data.params
+    known = {"x": "1", "y": "'a=b'", "z": "", "group_to.here": "c", "a/b": "d"}
+    assert params == {**known, "k" * 250: "1"}
+
+
+def test_the_name_that_a_user_gave_stays(scratch_store):
+    client = MlflowClient()
+    made_up = [client.create_run("0") for _ in range(20)]
+    assert not any(map(name_given, made_up))
+    for name in "mine", "my-run-1", "a b":
+        assert name_given(client.create_run("0", run_name=name)) == name
+    assert name_given(None) == ""
+
+
+def test_a_deleted_experiment_is_told_with_the_way_back(scratch_store):
+    experiment_id = mlflow.create_experiment("gone")
+    assert find_experiment("gone").experiment_id == experiment_id
+    assert find_experiment("never") is None
+    mlflow.delete_experiment(experiment_id)
+    with pytest.raises(UserError, match=f"experiments restore --experiment-id {experiment_id}`"):
+        find_experiment("gone")
+
+
+def test_a_database_of_another_version_is_told_with_the_command(tmp_path):
+    folder = tmp_path / "proj #1"
+    folder.mkdir()
+    uri = f"sqlite:///{tmp_path}/proj %231/mlflow.db"
+    MlflowClient(uri).search_experiments()
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with pytest.raises(UserError, match=f"mlflow db upgrade '{uri}'`"), database_faults(uri):
+        SqlAlchemyStore(uri, tmp_path.as_uri())
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password():
+    uri = "postgresql://me:secret@host/db"
+    with pytest.raises(UserError) as refused, database_faults(uri):
+        raise OperationalError("SELECT", {}, SimpleNamespace(args=("no route to host",)))
+    assert "cannot be opened" in str(refused.value) and "secret" not in str(refused.value)

@@ -1,0 +1,47 @@
+"""A new version of a package takes a name away: the test of that name says so, in a line."""
+
+import ast
+import inspect
+
+import pytest
+from mlflow.utils import mlflow_tags
+
+from _utils import internals
+
+TAGS = [
+    "PARENT_RUN_ID",
+    "RUN_NAME",
+    "RUN_NOTE",
+    "PROJECT_ENV",
+    "USER",
+    "SOURCE_NAME",
+    "SOURCE_TYPE",
+]
+
+
+def imported(function):
+    """The names that a function imports from packages."""
+    tree = ast.parse(inspect.getsource(function))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return [f"{node.module}:{alias.name}" for node in found for alias in node.names]
+
+
+FUNCTIONS = [f for _, f in inspect.getmembers(internals, inspect.isfunction)]
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for function in FUNCTIONS for name in imported(function)})
+)
+def test_the_installed_version_still_has(name):
+    module, _, attribute = name.partition(":")
+    if module == "mlflow.projects.kubernetes":
+        pytest.importorskip("kubernetes")
+    try:
+        exec(f"from {module} import {attribute}")
+    except ImportError:
+        pytest.fail(f"{name} is gone: internals.py says what needs it", pytrace=False)
+
+
+@pytest.mark.parametrize("name", TAGS)
+def test_mlflow_still_calls_its_tags_so(name):
+    assert getattr(internals, name) == getattr(mlflow_tags, f"MLFLOW_{name}")
