@@ -24,10 +24,12 @@ test: .venv/ready ## Run all tests, two files at a time
 test-fast: .venv/ready ## Run the tests that take less than a minute together
 	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
-lint: .venv/ready ## Check style, format and types
+lint: export PYTHONPATH = src
+lint: .venv/ready ## Check style, format, types, and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	$(BIN)/python benchmarks/overhead.py
