@@ -1,4 +1,4 @@
-"""Score any number of rows with the model in use, and reject rows that cannot be scored."""
+"""Score rows with the model in use, however many; those that cannot be scored are told apart."""
 
 import argparse
 import json
@@ -54,8 +54,8 @@ def fetch_input(args: argparse.Namespace) -> Path:
     """The rows to score as a Parquet file, from the one place that is named."""
     if bool(args.input_url) == bool(args.input_artifact):
         raise UserError(
-            f"input_url is '{args.input_url}' and input_artifact is '{args.input_artifact}'. "
-            "Set one of them, and leave the other empty ('')."
+            f"input_url is '{args.input_url}' and input_artifact '{args.input_artifact}': give one "
+            "of them, and leave the other empty ('')."
         )
     if args.input_artifact:
         return use_artifact(args.input_artifact)

@@ -53,7 +53,7 @@ EDITS = (
     ("cookie-mlflow-step/local_extensions.py", r"; src/\S+ is an example", ""),
     ("MLpipeline.md", r"\A(.*)\n", r"\1\n\nThe examples on this page are those of the template.\n"),
     *(
-        (f"schedules/{name}", r" -P steps=[\w,]+| main\.on_alarm=retrain", "")
+        (f"schedules/{name}", r" -P steps=[\w,]+ -P hydra_options=main\.on_alarm=retrain", "")
         for name in ("crontab", "github-actions.yml", "kubernetes-cronjob.yaml", "pipeline.service")
     ),
 )

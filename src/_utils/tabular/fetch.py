@@ -101,4 +101,4 @@ def _explain(fault: Exception) -> str:
 
 def _refuse_empty(path: Path, shown: str) -> None:
     if path.stat().st_size == 0:
-        raise UserError(f"{shown} is empty (0 bytes). Get the complete file from its source.")
+        raise UserError(f"{shown} is empty (0 bytes). Ask whoever wrote it for the whole file.")
