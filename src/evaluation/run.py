@@ -1,4 +1,4 @@
-"""Score the model on data that it has not seen; the better of it and the champion is champion."""
+"""Score the model on data that it has not seen, and promote it if it beats the champion."""
 
 import argparse
 import sys
