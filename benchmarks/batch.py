@@ -51,7 +51,7 @@ TRAIN = "data_extraction,basic_cleaning,data_split,train_random_forest,evaluatio
 
 def make_input(folder: Path, rows: int) -> Path:
     sys.path.append(str(ROOT / "src"))
-    from _utils.tabular.tables import to_parquet
+    from _utils.tabular.convert import to_parquet
 
     to_parquet(ROOT / "resources/data/epa_fuel_economy_2021.csv", folder / "once.parquet")
     once, target = pq.read_table(folder / "once.parquet"), folder / "input.parquet"

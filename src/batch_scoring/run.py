@@ -15,8 +15,8 @@ from _utils.component import launch, scratch_file, scratch_folder
 from _utils.errors import UserError
 from _utils.example.chunks import score_file
 from _utils.models.registry import fetch_model, model_in_use
+from _utils.tabular.convert import to_parquet
 from _utils.tabular.fetch import fetch
-from _utils.tabular.tables import to_parquet
 
 # At some 4 kB a row while it is scored, a chunk takes 200 MB
 CHUNK_ROWS = 50_000

@@ -11,8 +11,8 @@ import mlflow
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.component import launch, scratch_file, scratch_folder
 from _utils.tabular.appending import append
+from _utils.tabular.convert import to_parquet
 from _utils.tabular.fetch import fetch
-from _utils.tabular.tables import to_parquet
 
 
 def go(args: argparse.Namespace) -> None:

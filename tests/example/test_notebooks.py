@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, type_in
 
-from _utils.tabular.tables import to_parquet
+from _utils.tabular.convert import to_parquet
 
 NOTEBOOKS = sorted([*ROOT.glob("notebooks/**/*.ipynb"), *ROOT.glob("src/*/*.ipynb")])
 

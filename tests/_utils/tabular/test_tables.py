@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _utils.errors import UserError
-from _utils.tabular import tables
-from _utils.tabular.tables import read_table, to_parquet
+from _utils.tabular import from_json, tables
+from _utils.tabular.convert import to_parquet
+from _utils.tabular.tables import read_table
 
 
 def converted(folder: Path, name: str, content: str | bytes) -> pa.Table:
@@ -136,7 +137,7 @@ def test_whole_numbers_are_exact_from_the_source_to_the_frame(tmp_path, suffix, 
 
 
 def test_a_json_number_beyond_int64_may_come_late(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "JSON_CHUNK_BYTES", 10)
+    monkeypatch.setattr(from_json, "JSON_CHUNK_BYTES", 10)
     lines = '{"id": 1, "x": 9007199254740993}\n{"id": 9223372036854775808, "x": 0.50}\n{}\n'
     assert converted(tmp_path, "x.jsonl", lines).to_pydict() == {
         "id": ["1", "9223372036854775808", None],
@@ -174,7 +175,7 @@ def test_tabs_part_the_fields_of_a_tsv(tmp_path):
 
 
 def test_json_lines_keep_their_own_types(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "JSON_CHUNK_BYTES", 10)  # so that every line is a chunk
+    monkeypatch.setattr(from_json, "JSON_CHUNK_BYTES", 10)  # so that every line is a chunk
     lines = (
         '{"n": 1, "day": "2012-05-06", "deep": [{"day": "2012-05-06"}], "yes": true}\n\n'
         '{"n": 2.5, "day": null, "deep": [], "late": "x"}\n'
@@ -258,7 +259,7 @@ def test_a_parquet_file_without_rows_is_refused(tmp_path):
 MEASURE = """
 import sys
 from pathlib import Path
-from _utils.tabular.tables import to_parquet
+from _utils.tabular.convert import to_parquet
 
 def kilobytes(key):
     lines = Path("/proc/self/status").read_text().splitlines()
