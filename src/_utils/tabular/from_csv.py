@@ -66,7 +66,7 @@ def _survey(
     """Read the whole file, because its last row can change the type of a column.
 
     Returns:
-        By column, texts that are not numbers; and by decimal mark and column, what `narrowest` takes.
+        Texts that are not numbers, by column; and needs for `narrowest`, by decimal mark and column.
     """
     texts: dict[str, set[str]] = defaultdict(set)
     needs: dict[str, dict[str, set[str]]] = {mark: defaultdict(set) for mark in marks}
