@@ -66,7 +66,8 @@ def _survey(
     """Read the whole file, because its last row can change the type of a column.
 
     Returns:
-        Texts that are not numbers, by column; and needs for `narrowest`, by decimal mark and column.
+        Texts that are not numbers, by column; and what `narrowest` needs, by decimal mark and
+        column.
     """
     texts: dict[str, set[str]] = defaultdict(set)
     needs: dict[str, dict[str, set[str]]] = {mark: defaultdict(set) for mark in marks}
