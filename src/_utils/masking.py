@@ -19,6 +19,9 @@ SECRET = re.compile(
     re.I,
 )
 CLOSING = "'\"`)]}>.,:;!"  # what follows a URL in a sentence
+SHORTEST = 4  # characters of a secret that is looked for in messages
+
+_secrets: dict[str, str] = {}  # secret that this process knows -> what to show in its place
 
 
 def masked(url: str) -> str:
@@ -61,6 +64,19 @@ def has_password(text: str) -> bool:
         if password or is_token or is_cut or SECRET.search(rest):
             return True
     return False
+
+
+def remember(secret: str, shown: str) -> None:
+    """Let messages of this process show something else in place of a secret."""
+    if len(secret) >= SHORTEST:
+        _secrets[secret] = shown
+
+
+def without_secrets(text: str) -> str:
+    """A message with the secrets that this process knows replaced, and URLs masked."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, _secrets[secret])
+    return masked_text(text)
 
 
 def without_server_path(text: str) -> str:
