@@ -41,7 +41,8 @@ from omegaconf import DictConfig
 
 from _utils.command_line import rejoined
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
-from _utils.pipeline.config import compose_config, read_config
+from _utils.pipeline.compose import compose_config
+from _utils.pipeline.config import read_config
 from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import hydra_arguments
 from _utils.pipeline.plan import make_plan
