@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from hydra.errors import HydraException
 
+from _utils.command_line import rejoined
 from _utils.errors import UserError
 from _utils.internals import hydra_flags, parse_overrides, quoted
 
@@ -22,7 +23,7 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     """
     hydras = hydra_flags()._option_string_actions
     flags, rest, overrides = [], [], []
-    for argument in arguments:
+    for argument in rejoined(arguments):
         option, equals, value = argument.partition("=")
         value = "" if value in EMPTY else value.strip()
         if option == "--steps":
