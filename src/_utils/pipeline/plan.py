@@ -9,17 +9,15 @@ from typing import Any
 
 from mlflow.entities import Run
 from mlflow.projects.utils import load_project
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from _utils.artifacts.index import LATEST, PINNED, find_artifact, outputs_of, parse_reference
 from _utils.artifacts.stores import choose_store
 from _utils.errors import UserError
 from _utils.models.registry import SCHEME, pin_model
 from _utils.pipeline import faults as find
-from _utils.pipeline.config import as_names, check_shape, unresolvable
+from _utils.pipeline.config import ComponentSection, Config, Main
 from _utils.pipeline.sources import named_by, sources_of
-from _utils.variables import as_text, as_written, resolved
+from _utils.variables import as_text, resolved
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class Component:
         return [key for key, value in self.values.items() if value.startswith(SCHEME)]
 
 
-def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list[Component]:
+def make_plan(config: Config, root: Path, experiment_id: str | None) -> list[Component]:
     """Decide what runs, in the order of `main.execute_steps`.
 
     Inputs that the pipeline does not make itself are pinned here, so that they stay the same
@@ -102,35 +100,28 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     Raises:
         UserError: One line for each fault in the config, the components or their artifacts.
     """
-    check_shape(config)
     configured = list(config.components)
     names, faults = select_steps(config.main, configured)
     faults += choose_store(config.main)
     os.environ[PINNED] = "true"
-    rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
-    faults += [*unknown, *unresolvable(config)]
+    rerun, unknown = known_names(config.main.rerun, config.main, configured)
+    faults += [*unknown, *config.faults]
     components = []
     for name in names:
-        try:
-            section = config.components[name] or OmegaConf.create()
-            given = OmegaConf.to_container(section, resolve=True)
-        except OmegaConfBaseException:
-            continue  # told already
+        section = config.components[name]
         folder = root / "src" / name
         texts = defaults(folder)
-        if given.get("parameters"):
-            written = as_written(config.components[name].parameters)
-            texts |= {str(key): as_text(value) for key, value in written.items()}
+        texts |= {str(key): as_text(value) for key, value in (section.parameters or {}).items()}
         values = {key: resolved(text) for key, text in texts.items()}
         unknown = [*named_by(values, folder)[1], *sources_of(folder)[1]]
         must_run = {
-            "always runs: cache: false": not given.get("cache", True),
-            f"always runs: {', '.join(unknown[:1])}": unknown and "cache" not in given,
+            "always runs (caching is off)": section.cache is False,
+            f"always runs: {', '.join(unknown[:1])}": unknown and section.cache is None,
             "main.reuse is false": not config.main.reuse,
             "named in main.rerun": name in rerun,
         }
         reason = next((reason for reason, holds in must_run.items() if holds), "")
-        backend, backend_config = backend_of(given, config.main)
+        backend, backend_config = backend_of(section, config.main)
         component = Component(name, folder, texts, reason, backend, backend_config)
         components.append(component)
         faults += find.in_backend(component)
@@ -150,15 +141,15 @@ def defaults(folder: Path) -> dict[str, str]:
     return {key: str(each.default) for key, each in declared.items() if each.default is not None}
 
 
-def backend_of(given: dict[str, Any], main: DictConfig) -> tuple[str, dict[str, Any]]:
+def backend_of(section: ComponentSection, main: Main) -> tuple[str, dict[str, Any]]:
     """Where a component runs: as `main` says, or as its own section does in part or in whole.
 
     `main.backend_config` is for `main.backend`; `local` takes nothing, so then it is for the
     components that run elsewhere.
     """
-    backend = given.get("backend") or main.backend
+    backend = section.backend or main.backend
     common = dict(main.backend_config or {}) if main.backend in (backend, "local") else {}
-    return backend, {**common, **(given.get("backend_config") or {})}
+    return backend, {**common, **(section.backend_config or {})}
 
 
 def pin_inputs_from_outside(
@@ -200,7 +191,7 @@ def as_latest(names: Iterable[str]) -> list[str]:
     return [f"{name}:{LATEST}" for name in names]
 
 
-def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], list[str]]:
+def select_steps(main: Main, configured: list[str]) -> tuple[list[str], list[str]]:
     """The components that `main.steps` asks for, in the order of `main.execute_steps`.
 
     One that is configured but not in `execute_steps` runs only when named, after the others.
@@ -208,21 +199,17 @@ def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], li
     Returns:
         The names of the components, and a fault for each name that no component has.
     """
-    order, steps = list(main.execute_steps or []), as_names(main.steps)
+    order, steps = main.execute_steps or [], main.steps
     asked, faults = known_names(order if steps == ["all"] else steps, main, configured)
     if not asked and not faults and steps != ["all"]:
-        faults.append(
-            f"main.steps '{main.steps}' names no step. Choose from {', '.join(configured)}."
-        )
+        faults.append(f"main.steps names no step. Choose from {', '.join(configured)}.")
     unlisted = [name for name in configured if name not in order]
     return [name for name in [*order, *unlisted] if name in asked], faults
 
 
-def known_names(
-    names: list[str], main: DictConfig, configured: list[str]
-) -> tuple[list[str], list[str]]:
+def known_names(names: list[str], main: Main, configured: list[str]) -> tuple[list[str], list[str]]:
     """Components by their names or aliases, and a fault for each name that no component has."""
-    aliases = main.get("aliases") or {}
+    aliases = main.aliases or {}
     known = [*configured, *aliases]
     found, faults = [], []
     for name in dict.fromkeys(aliases.get(name, name) for name in names):
