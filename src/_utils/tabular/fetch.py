@@ -104,16 +104,16 @@ def _refuse_empty(path: Path, shown: str) -> None:
 
 
 def path_in(folder: Path, name: str) -> Path:
-    """Where a file of this name goes in a folder; on every system it is there and nowhere else.
+    """The path of a file in a folder, checked not to lead out of the folder on any system.
 
     Args:
-        folder: The folder, which may hold folders of its own.
-        name: The file's name in it, with `/` after the names of inner folders.
+        folder: The folder.
+        name: The name of the file in it; `/` separates inner folders.
 
     Raises:
         UserError: The name is empty, or leads out of the folder.
     """
-    windows = PureWindowsPath(name)  # it takes both / and \\ for separators
+    windows = PureWindowsPath(name)  # it accepts both / and \\ as separators
     if not windows.parts or windows.anchor or ".." in windows.parts or "\\" in name:
         raise UserError(
             f"'{name}' cannot be the name of a file in {folder}: it is empty, an absolute path, or "
