@@ -238,36 +238,6 @@ def store(project: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def environments(tmp_path_factory):
-    """Where MLflow makes environments, the same for all tests that need them."""
-    return {"MLFLOW_ENV_ROOT": str(tmp_path_factory.mktemp("envs"))}
-
-
-@pytest.fixture(scope="session")
-def git_url(tmp_path_factory):
-    """A git server on loopback with a clone of this repository."""
-    from servers import free_port
-
-    base = tmp_path_factory.mktemp("git")
-    clone(base / "repo")
-    port = free_port()
-    command = ["git", "daemon", "--verbose", "--export-all", "--listen=127.0.0.1"]
-    daemon = subprocess.Popen(
-        [*command, f"--port={port}", f"--base-path={base}", str(base)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while "Ready" not in daemon.stderr.readline():
-        pass
-    yield f"git://127.0.0.1:{port}/repo"
-    # The daemon proper is a child of what was started.
-    subprocess.run(["pkill", "-P", str(daemon.pid)], check=False)
-    daemon.terminate()
-    daemon.wait()
-    daemon.stderr.close()
-
-
-@pytest.fixture(scope="session")
 def tracking_server(tmp_path_factory):
     """A tracking server; tests tell their runs apart by experiments."""
     from servers import TrackingServer
