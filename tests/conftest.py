@@ -34,13 +34,14 @@ settings.load_profile("tests")
 ENVIRONMENT = dict(os.environ)
 
 
-# Files that take minutes, the longest first.
-LONGEST = ["environments", "ends", "main", "sweep", "reuse", "stores", "faults", "bad_input"]
+# Files that take more than half a minute, the longest first
+LONGEST = ["environments", "main", "sweep", "reuse", "faults", "story", "ends", "stores"]
+SLOW = {"slow", "nightly"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files come first, then others with slow tests: so the workers end together."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = {item.path for item in items if SLOW & {mark.name for mark in item.iter_markers()}}
     order = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (order.get(item.path.name, len(order)), item.path not in slow))
 

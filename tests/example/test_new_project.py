@@ -42,17 +42,15 @@ class TestTheSkeleton:
         assert {path.name for path in paths} >= {path.name for path in (skeleton / "src").iterdir()}
 
     def test_it_runs_and_says_what_comes_next(self, skeleton):
-        ran = type_in(skeleton, "mlflow run . --env-manager local")
+        ran = type_in(skeleton, "python main.py")
         assert ran.returncode == 0, ran.stdout
         assert "main.execute_steps of config.yaml is empty" in ran.stdout
 
     def test_its_tests_pass(self, skeleton):
-        """Those that read its files; the machinery's are the same as here, and can be imported."""
+        """Those that read its files; the machinery's are the same as here."""
         lint = "ruff check . && ruff format --check ."
         fast = "tests/test_files.py tests/cookie-mlflow-step tests/_utils/pipeline/test_alarm.py"
         ran = type_in(skeleton, f"{lint} && python -m pytest -m 'not slow' {fast}")
-        assert ran.returncode == 0, ran.stdout
-        ran = type_in(skeleton, "python -m pytest --collect-only --quiet")
         assert ran.returncode == 0, ran.stdout
 
     def test_the_scaffold_works_in_it(self, skeleton):
