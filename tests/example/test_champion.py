@@ -120,9 +120,11 @@ def champion(two_versions) -> Champion:
     return Champion("economy")
 
 
-@pytest.fixture
-def server(champion):
-    server = Server(champion)
+@pytest.fixture(scope="module")
+def server(two_versions):
+    """The first version, served; it follows no other."""
+    let_be_champion("economy", two_versions[0])
+    server = Server(Champion("economy"))
     yield server
     server.stop()
 
@@ -222,7 +224,7 @@ class Moody(PythonModel):
 
 
 @pytest.fixture(scope="module")
-def moody(scratch_store) -> Champion:
+def moody(scratch_store):
     rows = pd.DataFrame({"text": ["well", None], "number": [1.0, 2.0]})
     with mlflow.start_run():
         made = log_model(
@@ -234,7 +236,9 @@ def moody(scratch_store) -> Champion:
             pip_requirements=["pandas"],
         )
     let_be_champion("moody", register_model(made.reference, "moody", {}).version)
-    return Champion("moody")
+    server = Server(Champion("moody"))
+    yield server
+    server.stop()
 
 
 @pytest.mark.parametrize(
@@ -252,9 +256,7 @@ def moody(scratch_store) -> Champion:
     ],
 )
 def test_only_what_the_request_causes_is_the_clients_fault(moody, row, status, told):
-    server = Server(moody)
-    answered, text, _ = server.ask({"dataframe_records": [row]})
-    server.stop()
+    answered, text, _ = moody.ask({"dataframe_records": [row]})
     assert answered == status
     assert told in text
 
@@ -288,20 +290,22 @@ HEAD = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: applicat
     ],
 )
 def test_a_client_that_trickles_is_disconnected(server, monkeypatch, sent):
-    monkeypatch.setattr(http_limits, "TRANSFER_SECONDS", 1.0)
+    monkeypatch.setattr(http_limits, "TRANSFER_SECONDS", 0.3)
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
         client.sendall(sent)
         begin = time.monotonic()
         with pytest.raises(ConnectionError):
             while time.monotonic() < begin + 20:
                 client.sendall(b" " if sent else b"")
-                time.sleep(0.1)
+                time.sleep(0.05)
                 if not sent and not client.recv(1):
                     raise ConnectionResetError
+    monkeypatch.undo()
     assert server.ask(ONE)[0] == 200
 
 
-def test_a_switch_drops_no_request(server, champion, two_versions, caplog):
+def test_a_switch_drops_no_request(champion, two_versions, caplog):
+    server = Server(champion)
     caplog.set_level(logging.INFO)
     old, new = two_versions
     answers, seen = [], {old: threading.Event(), new: threading.Event()}
@@ -323,6 +327,7 @@ def test_a_switch_drops_no_request(server, champion, two_versions, caplog):
     done.set(), stop.set()
     for thread in [*clients, watcher]:
         thread.join()
+    server.stop()
     assert {version: json.loads(text)["predictions"] for _, text, version in answers} == {
         old: [20.0],
         new: [40.0],

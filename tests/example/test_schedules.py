@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT, clone, store_of
 from documents import documented
-from small import make_small
+from small import PREPARE, make_pipeline
 
 fcntl = pytest.importorskip("fcntl", reason="cron, systemd and containers need a Unix")
 needs_flock = pytest.mark.skipif(not shutil.which("flock"), reason="macOS comes without flock")
@@ -95,16 +95,17 @@ def test_cron(stubbed):
 @needs_flock
 @pytest.mark.slow
 def test_the_cron_line_runs_a_pipeline(tmp_path):
-    folder = make_small(clone(tmp_path / "project"))
+    components = {"batch_scoring": (PREPARE, {}), "monitoring": (PREPARE, {})}
+    folder = clone(tmp_path / "project")
+    for name in components:
+        shutil.rmtree(folder / "src" / name)
+    make_pipeline(folder, components, [*components])
     (folder / ".venv").symlink_to(Path(sys.prefix))
-    config = (folder / "config.yaml").read_text()
-    names = "aliases: {batch_scoring: prepare, monitoring: trial}"
-    (folder / "config.yaml").write_text(config.replace("aliases: {}", names))
     run_as(["/bin/sh", "-c", cron_line()[1]], tmp_path, None, PROJECT=str(folder))
     assert "FINISHED" in (folder / "outputs/periodic.log").read_text()
     store = store_of(folder)
     names = [run.info.run_name for run in store.children(store.pipeline())]
-    assert names == ["prepare", "trial"]
+    assert names == ["batch_scoring", "monitoring"]
 
 
 def test_systemd(stubbed):
@@ -171,7 +172,7 @@ def test_kubernetes(stubbed):
     assert run_as(command, stubbed, stubbed / ".venv/bin").splitlines() == [*RUN, str(stubbed)]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("package", "command", "name"),
     [

@@ -172,7 +172,7 @@ class TestVerdict:
         assert verdict(reference, column([value]), kind) == []
 
     def test_large_samples_with_little_change_are_no_alarm(self):
-        reference, batch = letters(a=50_000, b=50_000), letters(a=55_000, b=45_000)
+        reference, batch = letters(a=5_000, b=5_000), letters(a=5_500, b=4_500)
         table = compare(reference.to_frame(), batch.to_frame(), {"x": CATEGORY})
         assert table.loc[0, "p_value"] < 1e-9 and verdict(reference, batch, CATEGORY) == []
 
@@ -241,6 +241,7 @@ class TestControl:
         assert {*reasons.index} == drifted | {"air_aspir_method", "carline"}
         assert reasons["car_truck"].tolist()[1] == "48.6% missing (0.4% in training data)"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("rows", [10, 30, 100])
     def test_small_batches(self, rows):
         known, new = cars(2012), cars(2021)
