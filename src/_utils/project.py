@@ -5,6 +5,7 @@ MLflow takes a type that it does not know for a string, so `mlflow run` alone wo
 
 import difflib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ TYPES = {
     "url": "a URL, or the path of a file",
     "model": "a registered model, as models:/name@alias or models:/name/version",
     "path": "the path of a file or folder",  # this one and the next are MLflow's own
-    "uri": "a URI with its scheme",
+    "uri": "a URI with its scheme, such as s3://bucket/file",
 }
 SYNONYMS = {"str": "string"}
 # Types that MLprojects had before the others were added; then names told what is an artifact
@@ -39,6 +40,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "float": float,
     "bool": lambda text: {"true": True, "false": False}[text.lower()],
     "json": json.loads,
+    "uri": lambda text: re.match(r"[\w+.-]+:.*", text)[0],
 }
 
 
@@ -67,7 +69,7 @@ class Parameter:
             raise UserError(f"a value is required: {TYPES[self.type]}.")
         try:
             return READERS.get(self.type, str)(text) if text else None
-        except (ValueError, LookupError):
+        except (ValueError, LookupError, TypeError):
             reason = f"'{text:.100}' is not of the type {self.type}"
             raise UserError(f"{reason}: write {TYPES[self.type]}.") from None
 
@@ -80,12 +82,19 @@ class Project:
     command: str = ""
     conda_file: Path | None = None
 
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The values of the parameters that need not be set."""
+        return {k: each.default for k, each in self.parameters.items() if each.default is not None}
+
     def type_of(self, name: str, value: str) -> str:
-        """The type of a parameter; in an MLproject from before there were more, by its name."""
-        declared = {parameter.type for parameter in self.parameters.values()}
-        if name in self.parameters and self.parameters[name].type != "string":
-            return self.parameters[name].type
-        return type_by_name(name, value) if declared <= EARLIER_TYPES else "string"
+        """The type of a parameter, for a string perhaps one that its name or its value shows."""
+        declared = {each.name: each.type for each in self.parameters.values()}
+        if declared.get(name, "string") != "string":
+            return declared[name]
+        if value.startswith("models:/"):  # else a run could be reused for another model
+            return "model"
+        return type_by_name(name, value) if {*declared.values()} <= EARLIER_TYPES else "string"
 
 
 def type_by_name(name: str, value: str) -> str:

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.markup import escape
 
-from _utils.artifacts.index import outputs_of, parse_reference
+from _utils.artifacts.index import PINNED, outputs_of, parse_reference
 from _utils.artifacts.stores import component_run
 from _utils.backends.component_backend import MLFLOWS_NAMES
 from _utils.command_line import as_line
@@ -47,6 +47,7 @@ OUTSIDE = ("artifact_store", "storage_url", "backend", "backend_config")
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     """Run or reuse the components in order, up to and including the first that fails."""
+    os.environ[PINNED] = "true"
     # `python` in an MLproject is to be the one that runs this file, also where the environment
     # was not activated; under conda, virtualenv and uv MLflow puts the component's own before it.
     own, *path = str(Path(sys.executable).parent), *os.get_exec_path()
