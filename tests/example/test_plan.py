@@ -222,7 +222,7 @@ def test_what_has_to_run_says_why(plan):
     def reasons(*overrides):
         return {component.name: component.must_run for component in plan(*overrides)}
 
-    assert reasons()["data_extraction"] == "always runs: caching is off"
+    assert reasons()["data_extraction"] == "always runs (caching is off)"
     assert reasons()["eda"] == ""
     assert reasons()["batch_scoring"] == ""  # a file of this machine is part of the cache key
     remote = reasons("data.new_file_url=https://example.org/cars.csv")
@@ -237,7 +237,7 @@ def test_what_has_to_run_says_why(plan):
     assert reasons("main.rerun=[eda]")["eda"] == "named in main.rerun"
     assert reasons("main.rerun='train_model, eda'")["train_random_forest"] == "named in main.rerun"
     assert set(reasons("main.reuse=false").values()) == {
-        "always runs: caching is off",
+        "always runs (caching is off)",
         "main.reuse is false",
     }
 

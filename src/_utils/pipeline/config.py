@@ -70,7 +70,6 @@ class Main(Section):
     storage_url: str | None
     backend: str
     backend_config: dict[str, Any] | None
-    if_running: Literal["together", "wait", "skip"]
     objective: Objective
     on_alarm: Literal["report", "retrain"]
     retrain: list[Assignment] | None

@@ -135,7 +135,7 @@ def plan_component(
     values = {key: resolved(text) for key, text in texts.items()}
     unknown = [*named_by(values, folder)[1], *sources_of(folder)[1]]
     reasons = {
-        "always runs: caching is off": not section.get("cache", True),
+        "always runs (caching is off)": not section.get("cache", True),
         f"always runs: {', '.join(unknown[:1])}": unknown and "cache" not in section,
         "main.reuse is false": not config.main.reuse,
         "named in main.rerun": is_rerun,
