@@ -76,7 +76,7 @@ def make_project(folder: Path, component: str) -> None:
         f"main: {{project_name: overhead, experiment_name: overhead, steps: all, aliases: {{}}, "
         f"execute_steps: [{', '.join(STEPS)}], reuse: false, rerun: [], plan: false, "
         "artifact_store: mlflow, storage_url: null, backend: local, backend_config: {}, "
-        "on_alarm: report, retrain: [], if_running: together, "
+        "on_alarm: report, retrain: [], "
         "objective: {metric: step_1.value, direction: minimize}}"
     )
     text = "\n".join([defaults, main, "components:", *lines, hydra])

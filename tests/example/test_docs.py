@@ -11,7 +11,7 @@ from documents import commands, typed_by_tests
 from hydra import compose, initialize_config_dir
 
 from _utils.errors import UserError
-from _utils.pipeline.config import check_config
+from _utils.pipeline.config import compose_config
 from _utils.pipeline.options import hydra_arguments
 
 DOCS = ["README.md", "MLpipeline.md", "CONTRIBUTING.md"]
@@ -95,7 +95,7 @@ def test_a_command_has_options_that_exist(command):
     steps, overrides = given.get("steps", ""), given.get("hydra_options", "")
     arguments = hydra_arguments([f"--steps={steps}", f"--hydra-options={overrides}"])
     try:
-        check_config(arguments, ROOT)
+        compose_config(arguments, ROOT)
     except UserError as error:  # of an optimiser or launcher that does not come with the template
         assert "Could not find 'hydra/" in str(error)
     with initialize_config_dir(str(ROOT), version_base="1.3"):

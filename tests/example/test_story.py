@@ -72,7 +72,7 @@ def test_the_batch_raises_an_alarm(story, runs):
     metrics = first["monitoring"].data.metrics
     assert metrics["alarm"] == 1
     assert metrics["mae_ratio"] > 1.5  # its errors are up by half
-    assert "Alarm of monitoring: back to step 1" in story
+    assert "'monitoring' raised an alarm. Back to step 1" in story
 
 
 def test_the_second_time_runs_all_steps_on_old_and_new_data(runs):

@@ -17,8 +17,9 @@ import mlflow
 from _utils.artifacts.index import check_name
 from _utils.artifacts.stores import component_run
 from _utils.errors import UserError, explain
+from _utils.masking import without_secrets
 from _utils.project import Parameter, read_project
-from _utils.variables import resolved, resolved_argument, without_secrets
+from _utils.variables import resolved, resolved_argument
 
 _scratch = tempfile.TemporaryDirectory(prefix="component-")
 

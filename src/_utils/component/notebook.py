@@ -24,8 +24,8 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from _utils.artifacts import current_run_id
 from _utils.component import launch, scratch_folder
 from _utils.errors import UserError
-from _utils.masking import without_server_path
-from _utils.variables import resolved, without_secrets
+from _utils.masking import without_secrets, without_server_path
+from _utils.variables import resolved
 
 
 def go(args: argparse.Namespace) -> None:

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Run
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from _utils.artifacts.index import LATEST, find_artifact, outputs_of, parse_reference
 from _utils.artifacts.stores import choose_store
 from _utils.errors import UserError
 from _utils.models.registry import pin_model
-from _utils.pipeline.config import as_names, check_shape, unresolvable
+from _utils.pipeline.config import Config, Main
 from _utils.pipeline.faults import faults_of
 from _utils.pipeline.sources import named_by, sources_of
 from _utils.project import Project, read_project
-from _utils.variables import as_text, as_written, resolved
+from _utils.variables import as_text, resolved
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Component:
         return replace(self, parameters=self.parameters | pins)
 
 
-def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list[Component]:
+def make_plan(config: Config, root: Path, experiment_id: str | None) -> list[Component]:
     """Decide what runs, in the order of `main.execute_steps`.
 
     Inputs that this pipeline does not publish are pinned here, so that they stay the same whatever
@@ -101,16 +99,12 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     Raises:
         UserError: One line for each fault in the config, the components or their artifacts.
     """
-    check_shape(config)
     names, faults = select_steps(config.main, [*config.components])
-    rerun, unknown = known_names(as_names(config.main.rerun), config.main, [*config.components])
-    faults += [*choose_store(config.main), *unknown, *unresolvable(config)]
+    rerun, unknown = known_names(config.main.rerun, config.main, [*config.components])
+    faults += [*choose_store(config.main), *unknown, *config.faults]
     components = []
     for name in names:
-        try:
-            component, found = plan_component(name, config, root / "src" / name, name in rerun)
-        except OmegaConfBaseException:  # among the faults already
-            continue
+        component, found = plan_component(config, root / "src" / name, name in rerun)
         components.append(component)
         faults += found
     components, missing = pin_inputs_from_outside(components, experiment_id)
@@ -119,42 +113,30 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     return components
 
 
-def plan_component(
-    name: str, config: DictConfig, folder: Path, is_rerun: bool
-) -> tuple[Component, list[str]]:
+def plan_component(config: Config, folder: Path, is_rerun: bool) -> tuple[Component, list[str]]:
     """A component with the values of its MLproject and of its section in the config; its faults."""
-    written = config.components[name] or OmegaConf.create()
-    section = OmegaConf.to_container(written, resolve=True)
+    main, section = config.main, config.components[folder.name]
     try:
         project, faults = read_project(folder), []
     except UserError as error:
         project, faults = Project(), [str(error)]
-    texts = project.defaults
-    if section.get("parameters"):
-        texts |= {str(k): as_text(value) for k, value in as_written(written.parameters).items()}
+    texts = {str(key): as_text(value) for key, value in (section.parameters or {}).items()}
+    texts = project.defaults | texts
     values = {key: resolved(text) for key, text in texts.items()}
     unknown = [*named_by(values, folder)[1], *sources_of(folder)[1]]
     reasons = {
-        "always runs (caching is off)": not section.get("cache", True),
-        f"always runs: {', '.join(unknown[:1])}": unknown and "cache" not in section,
-        "main.reuse is false": not config.main.reuse,
+        "always runs (caching is off)": section.cache is False,
+        f"always runs: {', '.join(unknown[:1])}": unknown and section.cache is None,
+        "main.reuse is false": not main.reuse,
         "named in main.rerun": is_rerun,
     }
     must_run = next((reason for reason, holds in reasons.items() if holds), "")
-    backend = backend_of(section, config.main)
-    component = Component(name, folder, texts, must_run, *backend, project)
+    # `local` takes no options: those of main are then for the components that run elsewhere
+    backend = section.backend or main.backend
+    common = main.backend_config or {} if main.backend in (backend, "local") else {}
+    options = common | (section.backend_config or {})
+    component = Component(folder.name, folder, texts, must_run, backend, options, project)
     return component, faults or [*faults_of(component)]
-
-
-def backend_of(section: dict[str, Any], main: DictConfig) -> tuple[str, dict[str, Any]]:
-    """Where a component runs: as `main` says, or as its own section does in part or in whole.
-
-    `main.backend_config` is for `main.backend`; if that is `local`, which takes nothing, it is for
-    the components that run elsewhere.
-    """
-    backend = section.get("backend") or main.backend
-    common = dict(main.backend_config or {}) if main.backend in (backend, "local") else {}
-    return backend, common | (section.get("backend_config") or {})
 
 
 def pin_inputs_from_outside(
@@ -197,7 +179,7 @@ def as_latest(names: Iterable[str]) -> list[str]:
     return [f"{name}:{LATEST}" for name in names]
 
 
-def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], list[str]]:
+def select_steps(main: Main, configured: list[str]) -> tuple[list[str], list[str]]:
     """The components that `main.steps` names, in the order of `main.execute_steps`.
 
     A component that is configured but not in `execute_steps` runs only when named, after the
@@ -206,18 +188,16 @@ def select_steps(main: DictConfig, configured: list[str]) -> tuple[list[str], li
     Returns:
         The names of the components, and a fault for each unknown name.
     """
-    order, steps = list(main.execute_steps or []), as_names(main.steps)
+    order, steps = main.execute_steps or [], main.steps
     chosen, faults = known_names(order if steps == ["all"] else steps, main, configured)
     if not chosen and not faults and steps != ["all"]:
         faults.append(f"main.steps is empty: choose from {', '.join(configured)}, or write all.")
     return [name for name in dict.fromkeys([*order, *configured]) if name in chosen], faults
 
 
-def known_names(
-    names: list[str], main: DictConfig, configured: list[str]
-) -> tuple[list[str], list[str]]:
+def known_names(names: list[str], main: Main, configured: list[str]) -> tuple[list[str], list[str]]:
     """Components by their names or aliases, and a fault for each unknown name."""
-    aliases = main.get("aliases") or {}
+    aliases = main.aliases or {}
     known, faults = [], []
     for name in dict.fromkeys(aliases.get(name, name) for name in names):
         if name in configured:

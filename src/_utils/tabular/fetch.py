@@ -1,6 +1,6 @@
 """Bring a file of the outside world to this machine."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.request import url2pathname
 
@@ -9,7 +9,6 @@ from fsspec.callbacks import TqdmCallback
 
 from _utils.errors import UserError
 from _utils.masking import masked, masked_text
-from _utils.names import path_in
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -101,3 +100,22 @@ def _explain(fault: Exception) -> str:
 def _refuse_empty(path: Path, shown: str) -> None:
     if path.stat().st_size == 0:
         raise UserError(f"{shown} is empty (0 bytes). Ask whoever wrote it for the whole file.")
+
+
+def path_in(folder: Path, name: str) -> Path:
+    """Where a file of this name goes in a folder; on every system it is there and nowhere else.
+
+    Args:
+        folder: The folder, which may hold folders of its own.
+        name: The file's name in it, with `/` after the names of inner folders.
+
+    Raises:
+        UserError: The name is empty, or leads out of the folder.
+    """
+    windows = PureWindowsPath(name)  # it takes both / and \\ for separators
+    if not windows.parts or windows.anchor or ".." in windows.parts or "\\" in name:
+        raise UserError(
+            f"'{name}' cannot be the name of a file in {folder}: it is empty, an absolute path, or "
+            "has '..' or a backslash in it. Rename the file."
+        )
+    return folder / name
