@@ -15,7 +15,7 @@ def component(folder, name, parameters):
 @pytest.mark.slow
 def test_an_output_that_no_parameter_names_is_told_instead_of_an_older_one_used(tmp_path):
     folder = clone(tmp_path)
-    component(folder, "load", "output_artifact:artifact=customers.txt")
+    component(folder, "load", "output_artifact:output=customers.txt")
     component(folder, "train", "input_artifact:artifact=customers.txt:latest")
     first = type_in(folder, STEPS)
     assert first.returncode == 0, first.stdout
