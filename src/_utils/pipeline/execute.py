@@ -17,7 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
 from rich.markup import escape
 
-from _utils.artifacts.index import outputs_of, parse_reference
+from _utils.artifacts.index import PINNED, outputs_of, parse_reference
 from _utils.artifacts.stores import component_run
 from _utils.backends.component_backend import MLFLOWS_NAMES
 from _utils.command_line import as_line
@@ -39,6 +39,7 @@ from _utils.pipeline.runs import SWEEP, env_manager_of, mask_tags
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     """Run or reuse the components in order, up to and including the first that fails."""
+    os.environ[PINNED] = "true"
     # `python` in an MLproject is to be the one that runs this file, also where the environment
     # was not activated; under conda, virtualenv and uv MLflow puts the component's own before it.
     own, *path = str(Path(sys.executable).parent), *os.get_exec_path()
