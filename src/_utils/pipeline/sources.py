@@ -29,12 +29,13 @@ COMPUTED = {
     *("spec_from_file_location", "SourceFileLoader", "run_module", "run_path", "*"),
     *("environ", "environb", "getenv", "expandvars"),
 }
+PLAIN = {"Path", "PurePath", "pathlib", "os", "str", "__file__"}  # in a path that is written
 URL = re.compile(r"(?<![\w+.-])(?!file:)[A-Za-z][\w+.-]*://")
 UP = re.compile(r"(\.?\.[/\\]+)*\.\.[/\\]*")  # a path to a folder around this one, and no more
 # The template's own code in `_utils`: what it names and reads elsewhere is no part of a result
 MACHINERY = re.compile(
     r"_utils/(artifacts|backends|component|models|pipeline|sweeps|tabular/fetch|capabilities"
-    r"|environment|errors|internals|masking|names|project|variables)\b"
+    r"|environment|errors|internals|masking|names|notebook|project|shell|variables)\b"
 )
 # What running or editing a component leaves in its folder
 LEFTOVER = re.compile(
@@ -245,13 +246,13 @@ def _read_python(source: str, found: Mentions) -> None:
                 origin = "." * level + (f"{module}." if module else "")
                 found.imports.append(origin.rstrip(".") or origin)
                 found.imports.extend(origin + alias.name for alias in names)
-            case ast.BinOp(folder, ast.Div(), ast.Constant(str(text))):
-                anchored.update(ast.walk(folder))
-                found.words.append(f"./{text}")
-            case ast.Call(ast.Attribute(ast.Attribute(ast.Name("sys"), "path"))):
-                anchored.update(ast.walk(node))
-                texts = (getattr(each, "value", None) for each in ast.walk(node))
+            case ast.BinOp(path, ast.Div(), ast.Constant(str())) | ast.Call(
+                ast.Attribute(ast.Attribute(ast.Name("sys"), "path")), [*_, path]
+            ):
+                parts, texts = [*ast.walk(path)], [getattr(p, "value", 0) for p in ast.walk(node)]
                 found.words.extend(f"./{text}" for text in texts if isinstance(text, str))
+                if all(part.id in PLAIN for part in parts if isinstance(part, ast.Name)):
+                    anchored.update(parts)
             case ast.Constant(str(text)) if re.search(r"[./\\]", text):
                 found.words.extend(_words(text))
         if isinstance(node, ast.expr | ast.alias) and _is_computed(node, node in anchored):
@@ -268,7 +269,9 @@ def _is_computed(node: ast.AST, is_anchored: bool) -> bool:
             return True
         case ast.Constant(str(text)):
             goes_up = UP.fullmatch(text) and not is_anchored
-            return text == "-m" or bool(URL.search(text) or goes_up)
+            return bool(URL.search(text) or re.search(r"python\S* -m ", text) or goes_up)
+        case ast.List(parts) | ast.Tuple(parts):  # ["python", "-m", name]
+            return any(isinstance(part, ast.Constant) and part.value == "-m" for part in parts)
         case (
             ast.Attribute(attr="parents" | "pardir")
             | ast.Attribute(ast.Attribute(attr="parent"), "parent")

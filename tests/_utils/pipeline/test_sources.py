@@ -112,6 +112,7 @@ def test_modules_are_found_through_others_and_unused_ones_left_out(root):
         ("open('../../outputs/left.csv')", set()),
         ("os.environ['X'] = '1'", set()),
         ("frame.eval('a + b') + '...'", set()),
+        ("plt.plot(x, '-m'), model.eval()", set()),
         ("import re\nre.compile('\\d')", set()),  # Python warns of this
         ("sys.path.append('../..')\nfrom lib.deep import x", {"lib/deep.py"}),
         ("sys.path.append('../..')\nimport src.common", {"common.py"}),
@@ -129,6 +130,7 @@ def test_what_a_source_names_is_used(root, source, files):
         "import importlib\nimportlib.import_module(name)",
         "import importlib\nimportlib.import_module('_utils.unused')",
         "run(['python', '-m', 'common'])",
+        "run('python -m common', shell=True)",
         "__import__('common')",
         "import builtins as b\nb.eval(text)",
         "from _utils.inner import *",
@@ -145,6 +147,9 @@ def test_what_a_source_names_is_used(root, source, files):
         "open(f'../../{name}')",
         "open('../../resources/data/%s.csv' % name)",
         "open(Path(__file__).parents[1] / name)",
+        "open(Path(__file__).parents[1] / name / 'a.csv')",
+        "open(Path(__file__).parents[1].joinpath(name) / 'a.csv')",
+        "sys.path.append(str(Path(__file__).parents[1] / name))",
         "ROOT = Path(__file__).resolve().parents[2]",  # a module that imports it may read anything
         "ROOT = os.path.dirname(os.path.dirname(__file__))",
         "join(Path.cwd().parent, 'resources', name)",
