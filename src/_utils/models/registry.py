@@ -68,10 +68,7 @@ def check_model_name(name: str) -> str:
 
 
 def find_version(uri: str) -> ModelVersion | None:
-    """The version that `models:/name@alias` or `models:/name/version` names in the registry.
-
-    Returns:
-        The version; None if no version has that alias.
+    """The version that a URI names in the registry; None if no version has that alias.
 
     Raises:
         UserError: The URI is malformed, or there is no such version.
@@ -114,12 +111,11 @@ def fetch_model(model: ModelVersion | str, folder: str = "") -> Path:
     have changed them. Nobody else can change the copy.
 
     Args:
-        model: A version, or its URI: `models:/name@alias` or `models:/name/version`.
+        model: A version, or its URI.
         folder: Where to put the copy; a new temporary folder if empty.
 
     Raises:
-        UserError: There is no such version, its digest is not on record, or its files are not
-            those that were registered.
+        UserError: There is no such version, or its files are not those that were registered.
     """
     version = model_in_use(model) if isinstance(model, str) else model
     name, expected = f"Version {version.version} of {version.name}", digest_on_record(version)
@@ -137,9 +133,7 @@ def fetch_model(model: ModelVersion | str, folder: str = "") -> Path:
 
 
 def digest_on_record(version: ModelVersion) -> str:
-    """The SHA-256 of a version's files by its tag, or, if it was registered by hand, the model's.
-
-    It never comes from the place where the files are.
+    """The SHA-256 of a version's files: a tag of the version, or of the model registered by hand.
 
     Raises:
         UserError: Neither has that tag.
@@ -174,7 +168,7 @@ def _numbers(name: str) -> str:
 
 
 def log_model(save: Callable[..., Any], name: str, description: str, **options: Any) -> Artifact:
-    """Publish a model of the current run, as an MLflow model and as an artifact.
+    """Publish a model of the current run, as an MLflow model and as an artifact of that name.
 
     Its digest is that of the files as they were saved here. MLflow's own `log_model` leaves them
     only in the artifact store, where others may be able to write.
@@ -201,12 +195,7 @@ def log_model(save: Callable[..., Any], name: str, description: str, **options: 
 
 
 def register_model(reference: str, name: str, tags: dict[str, str]) -> ModelVersion:
-    """Register an artifact that is a model, once, and make its version the challenger.
-
-    Args:
-        reference: The artifact, as `name:version`.
-        name: The name of the registered model, which is created if there is none.
-        tags: Tags of the version.
+    """Register a model artifact, `name:version`, once, and make its version the challenger.
 
     Raises:
         UserError: No such artifact, or its run logged no MLflow model with these bytes.
@@ -242,11 +231,7 @@ def logged_model_of(artifact: Artifact) -> LoggedModel:
 
 
 def check_training_data(model: str, data: str) -> None:
-    """Refuse a model that was trained on other data, by what its run and those before recorded.
-
-    Args:
-        model: The artifact, as `name:version`.
-        data: What it should have been trained on, as `name:version`.
+    """Refuse a model that was trained on other data; both are artifacts, `name:version`.
 
     Raises:
         UserError: Its run recorded inputs, and the data are not among what it was made from.
@@ -264,15 +249,10 @@ def check_training_data(model: str, data: str) -> None:
 
 
 def promote(version: ModelVersion, reason: str, instead_of: ModelVersion | None) -> bool:
-    """Make this version the champion, and name what it was made from after it.
-
-    Args:
-        version: A version in the registry.
-        reason: It becomes the version's description.
-        instead_of: The champion until now, None if there was none.
+    """Make a version the champion, with this reason, and name what it was made from after it.
 
     Returns:
-        False if another version became the champion meanwhile, which then stays.
+        False if `instead_of` (None for no version) is not the champion any more: nothing changes.
     """
     client, now = MlflowClient(), find_version(f"{SCHEME}{version.name}@{CHAMPION}")
     if (now and now.version) != (instead_of and instead_of.version):
