@@ -30,14 +30,15 @@ def go(args: argparse.Namespace) -> None:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
     listener = open_port(args.port)
-    champion, stop = Champion(args.registered_model), threading.Event()
+    stop = threading.Event()
+    champion = Champion(args.registered_model, args.max_body_bytes)
     print_usage(champion, args)
     follow = threading.Thread(
         target=champion.keep_following, args=(args.poll_seconds, stop), daemon=True
     )
     follow.start()
     try:
-        uvicorn.Server(server_config(champion, args.max_body_bytes)).run(sockets=[listener])
+        uvicorn.Server(server_config(champion)).run(sockets=[listener])
     finally:
         stop.set()
 

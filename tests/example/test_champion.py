@@ -80,7 +80,7 @@ class Server:
     """Uvicorn on a port of its own, in a thread."""
 
     def __init__(self, champion: Champion):
-        config = server_config(champion, MAX_BYTES)
+        config = server_config(champion)
         config.port = 0
         self.uvicorn = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.uvicorn.run)
@@ -117,14 +117,14 @@ def two_versions(scratch_store) -> tuple[str, str]:
 @pytest.fixture
 def champion(two_versions) -> Champion:
     let_be_champion("economy", two_versions[0])
-    return Champion("economy")
+    return Champion("economy", MAX_BYTES)
 
 
 @pytest.fixture(scope="module")
 def server(two_versions):
     """The first version, served; it follows no other."""
     let_be_champion("economy", two_versions[0])
-    server = Server(Champion("economy"))
+    server = Server(Champion("economy", MAX_BYTES))
     yield server
     server.stop()
 
@@ -191,7 +191,7 @@ def test_a_bad_request_is_told_what_is_wrong(server, body, content_type, status,
     answered, text, version = server.ask(body, content_type)
     assert answered == status
     assert told in text
-    assert version or status == 413
+    assert version
     assert "Traceback" not in text
     assert server.ask(ONE)[0] == 200
 
@@ -236,7 +236,7 @@ def moody(scratch_store):
             pip_requirements=["pandas"],
         )
     let_be_champion("moody", register_model(made.reference, "moody", {}).version)
-    server = Server(Champion("moody"))
+    server = Server(Champion("moody", MAX_BYTES))
     yield server
     server.stop()
 
@@ -343,7 +343,7 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one(
     let_be_champion("economy", two_versions[0])
     broken = register("economy", 60.0)
     others = set(tmp_path.iterdir())
-    champion = Champion("economy")
+    champion = Champion("economy", MAX_BYTES)
     files = set(tmp_path.iterdir()) - others
     place = MlflowClient().get_model_version_download_uri("economy", broken)
     (Path(local_file_uri_to_path(place)) / "MLmodel").unlink()
@@ -377,4 +377,4 @@ def test_a_registry_that_is_away_leaves_the_old_one(champion, monkeypatch, caplo
 
 def test_without_a_champion_there_is_the_cure(scratch_store):
     with pytest.raises(UserError, match=r"No version .*champion.* -e promote"):
-        Champion("unheard_of")
+        Champion("unheard_of", MAX_BYTES)

@@ -94,18 +94,11 @@ def test_modules_are_found_through_others_and_unused_ones_left_out(root):
         ("from _utils import unused", {"_utils/__init__.py", "_utils/unused.py"}),
         ("import src._utils.unused", {"_utils/__init__.py", "_utils/unused.py"}),
         ("from _utils.inner import (\n    other,\n)", {*INNER, "_utils/inner/other.py"}),
-        ("from _utils.inner import *", {*INNER, "_utils/inner/other.py"}),
-        ("from _utils import *", {"_utils/unused.py"}),
         ("sys.path.append('../_utils')\nimport unused", {"_utils/unused.py"}),
         ("if True:\n    import _utils.unused", {"_utils/unused.py"}),
         ("await f()\nimport _utils.unused", {"_utils/unused.py"}),
         ("command = ['python', '../_utils/unused.py']", {"_utils/unused.py"}),
         ("f'python {src}/_utils/unused.py'", {"_utils/unused.py"}),
-        ("run(['python', '-m', '_utils.unused'])", {"_utils/unused.py"}),
-        ("run(['python', '-m', 'common'])", {"common.py"}),
-        ("import importlib\nimportlib.import_module('_utils.unused')", {"_utils/unused.py"}),
-        ("__import__('common')", {"common.py"}),
-        ("import runpy\nrunpy.run_path('../common.py')", {"common.py"}),
         ("import common", {"common.py"}),
         ("from other.helpers import x", OTHER),
         ("from ..other import helpers", OTHER),
@@ -115,12 +108,11 @@ def test_modules_are_found_through_others_and_unused_ones_left_out(root):
         ("(Path(__file__).parents[2] / 'resources/data/a.csv').open()", {"resources/data/a.csv"}),
         ("Path('../../resources', 'data').glob('*')", {"resources/data/a.csv"}),
         ("open(f'../../resources/data/{name}')", {"resources/data/deep/b.csv"}),
-        ("join(ROOT, 'resources', name)", {"resources/data/a.csv", "resources/data/deep/b.csv"}),
         ("glob('../../resources/data/*.csv')", {"resources/data/a.csv"}),
-        ("open('../../resources/data/%s.csv' % name)", {"resources/data/a.csv"}),
         ("open('../../outputs/left.csv')", set()),
-        ("os.environ['X'] = '1'\nos.environ.get('MLFLOW_RUN_ID')", set()),
+        ("os.environ['X'] = '1'", set()),
         ("frame.eval('a + b') + '...'", set()),
+        ("plt.plot(x, '-m'), model.eval()", set()),
         ("import re\nre.compile('\\d')", set()),  # Python warns of this
         ("sys.path.append('../..')\nfrom lib.deep import x", {"lib/deep.py"}),
         ("sys.path.append('../..')\nimport src.common", {"common.py"}),
@@ -136,34 +128,46 @@ def test_what_a_source_names_is_used(root, source, files):
     "source",
     [
         "import importlib\nimportlib.import_module(name)",
-        "import importlib\nimportlib.import_module(f'_utils.{name}')",
-        "import importlib\nimportlib.import_module('.used', package)",
+        "import importlib\nimportlib.import_module('_utils.unused')",
+        "run(['python', '-m', 'common'])",
+        "run('python -m common', shell=True)",
+        "__import__('common')",
+        "import builtins as b\nb.eval(text)",
+        "from _utils.inner import *",
         "from importlib import import_module as get\nget('_utils.unused')",
         "load = __import__",
         "pydoc.locate(args.function)",
         "hydra.utils.instantiate(args.model)",
         "open(os.path.expandvars('$DATA/a.csv'))",
-        "runpy.run_path(script)",
+        "import runpy\nrunpy.run_path('../common.py')",
         "exec(text)",
         "print(eval(text))",
         "importlib.util.spec_from_file_location('x', path)",
         "open('../' + name)",
         "open(f'../../{name}')",
+        "open('../../resources/data/%s.csv' % name)",
         "open(Path(__file__).parents[1] / name)",
+        "open(Path(__file__).parents[1] / name / 'a.csv')",
+        "open(Path(__file__).parents[1].joinpath(name) / 'a.csv')",
+        "sys.path.append(str(Path(__file__).parents[1] / name))",
+        "ROOT = Path(__file__).resolve().parents[2]",  # a module that imports it may read anything
+        "ROOT = os.path.dirname(os.path.dirname(__file__))",
+        "join(Path.cwd().parent, 'resources', name)",
         "list(Path(__file__).parent.parent.rglob('*.sql'))",
         "os.environ['COUNTRY']",
         "os.getenv('COUNTRY')",
         "from os import environ\ndict(environ)",
         "pd.read_csv('https://example.org/a.csv')",
         "x = f's3://{bucket}/a.csv'",
-        "x = " + " + ".join(["a"] * 5000),
         "this is no Python _utils",
         "open('/home')",
     ],
 )
 def test_what_a_source_does_by_computed_names_cannot_be_known(root, source):
-    (reason,) = unknown(root, source)
-    assert reason.startswith(("src/step/run.py has ", "its source names the folder /home"))
+    reasons = unknown(root, source)
+    assert reasons
+    for reason in reasons:
+        assert reason.startswith(("src/step/run.py has ", "its source names the folder /home"))
 
 
 @pytest.mark.parametrize(
@@ -197,8 +201,8 @@ def test_commands_in_a_notebook_hide_nothing(root, cell):
     [notebook("/f x\nimport _utils.unused"), notebook("%%sql\nselect 1"), "{}", "[1]", "", "{"],
 )
 def test_a_notebook_that_cannot_be_read_cannot_be_known(root, text):
-    (reason,) = unknown(root, text, "src/step/book.ipynb")
-    assert reason.startswith("src/step/book.ipynb has ")
+    reasons = unknown(root, text, "src/step/book.ipynb")
+    assert reasons and all(each.startswith("src/step/book.ipynb has ") for each in reasons)
 
 
 @pytest.mark.parametrize(
