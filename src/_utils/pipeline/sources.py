@@ -151,7 +151,9 @@ def _modules(name: str, place: Path, src: Path) -> list[Path]:
     level = len(name) - len(name.lstrip("."))
     bases = [place, *place.parents][level - 1 : level] if level else [src, place, src.parent]
     parts = name.lstrip(".").removeprefix("src.").split(".")
-    paths = (base.joinpath(*parts[:number]) for base in bases for number in range(len(parts) + 1))
+    paths = (
+        base.joinpath(*parts[:number]) for base in bases for number in range(1, len(parts) + 1)
+    )
     return [file for path in paths for end in MODULES if (file := Path(f"{path}{end}")).is_file()]
 
 
