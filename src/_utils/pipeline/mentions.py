@@ -51,14 +51,14 @@ def mentions_of(path: Path) -> Mentions:
         _read_python(text, found)
     elif path.suffix == ".ipynb":
         _read_notebook(text, found)
-    elif path.suffix in SCRIPTS or text.startswith("#!"):
-        _read_script(text, found)
     elif path.suffix not in NAMES_NOTHING:
-        found.words.extend(words_of(text))
+        _read_commands(text, found)
+        if path.suffix not in SCRIPTS and not text.startswith("#!"):
+            found.unknown.clear()  # a URL in a description, for example
     return found
 
 
-def _read_script(text: str, found: Mentions) -> None:
+def _read_commands(text: str, found: Mentions) -> None:
     """Find what commands name, and which of them read what lies outside."""
     found.words.extend(words_of(text))
     found.imports.extend(re.findall(r"-m\s+([\w.]+)", text))
@@ -77,7 +77,7 @@ def _read_notebook(text: str, found: Mentions) -> None:
     for number, source in enumerate(sources):
         if not _parse(source):
             commands = source.replace("\\\n", " ")
-            _read_script(commands, found)
+            _read_commands(commands, found)
             code = COMMAND.sub(r"\1pass", TIMING.sub(r"\1", commands))
             sources[number] = "" if NO_PYTHON.match(source) else code
     _read_python("\n".join(sources), found)
