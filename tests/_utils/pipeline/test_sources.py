@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from _utils.pipeline.mentions import mentions_of
 from _utils.pipeline.sources import named_by, sources_of
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())["components"] or {}
@@ -54,7 +55,7 @@ OTHER = {"other/helpers.py", "other/MLproject", "_utils/__init__.py", "_utils/un
 
 def names(root):
     """What the component uses, but for its own two files, and what cannot be known."""
-    sources_of.cache_clear()
+    sources_of.cache_clear(), mentions_of.cache_clear()
     files, unknown = sources_of(root / "src/step")
     src, outside = root / "src", [path for path in files if not path.is_relative_to(root / "src")]
     inside = {path.relative_to(src).as_posix() for path in files if path not in outside}
@@ -234,6 +235,9 @@ def test_commands_and_scripts_count(root):
     write(root / "src/step/run.py", "")
     found = used(root, "command: python ../_utils/unused.py x", "src/step/MLproject")
     assert found == {"_utils/unused.py"}
+    found = used(root, "command: python -m common", "src/step/MLproject")
+    assert found == {"common.py"}
+    write(root / "src/step/MLproject", "command: python ../_utils/unused.py x")
     found = used(root, "#!/bin/sh\nPYTHONPATH=.. python -m common", "src/step/go")
     assert found == {"_utils/unused.py", "common.py"}
     found = used(root, "#!/usr/bin/env python\nfrom other import helpers", "src/step/start")
