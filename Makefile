@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # The pipeline says what it does itself
 export MLFLOW_LOGGING_LEVEL ?= WARNING
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -18,11 +19,14 @@ ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
 ui: .venv/ready ## Look at the runs in the browser
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
-test: .venv/ready ## Run all tests, two files at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: .venv/ready ## Run the tests, two files at a time: 9 minutes
+	$(PYTEST) -m "not nightly"
 
 test-fast: .venv/ready ## Run the tests that take less than a minute together
-	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
+	$(PYTEST) -m "not slow and not nightly"
+
+test-nightly: .venv/ready ## Run what `make test` leaves out: clusters, conda, all packages, browser
+	$(PYTEST) -m nightly
 
 lint: export PYTHONPATH = src
 lint: .venv/ready ## Check style, format, types, and who imports whom
@@ -49,4 +53,4 @@ clean-envs: .venv/ready ## Remove the environments that MLflow made for this pro
 	|| $(BIN)/python -m pip install --quiet -r .venv/requirements.txt
 	touch .venv/ready
 
-.PHONY: help run ui test test-fast lint benchmark clean-envs
+.PHONY: help run ui test test-fast test-nightly lint benchmark clean-envs

@@ -8,57 +8,44 @@ mlflow run . -e plan                            what would run, and why
 mlflow run . -e serve                           the champion answers requests
 mlflow run . -e promote -P version=3            another version is the champion
 
-Without MLflow's launcher: `python main.py --steps=a,b x=10`.
-All values stand, with a comment each, in config.yaml.
+Without MLflow's launcher: `python main.py --steps=a,b x=10`. All values are in config.yaml.
 """
 
 import atexit
 import gc
-import os
 import sys
 from pathlib import Path
 
 if not (3, 10) <= sys.version_info < (3, 14):
     sys.exit(f"Python {sys.version.split()[0]} of {sys.executable}: take one of 3.10 to 3.13.")
 
-# MLflow's 2,500 modules hold no garbage. By default Python would look for it all through their
-# import, and among all of them at the end: a quarter of the time of a short pipeline.
+# MLflow imports 2,500 modules. Python would search them for garbage again and again, which takes a
+# quarter of the time of a short pipeline.
 gc.set_threshold(100_000)
 atexit.register(gc.freeze)
-# For this process and those of the components: quiet, and no time spent on usage statistics.
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A minute without a server, asking it again after 1, 2, 4, ... seconds
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the components' lines are shown as they come
-
 ROOT = Path(__file__).resolve().parent
 sys.path.append(str(ROOT / "src"))  # where _utils lies
 
+from _utils.environment import set_defaults
 from _utils.pipeline.environments import check_own
 
-check_own(ROOT / "conda.yml")  # before anything else is imported, for it may be missing
+set_defaults()  # MLflow reads its variables when it is imported
+check_own(ROOT / "conda.yml")  # says what to do if an import below fails
 
 import hydra
 import mlflow
-from mlflow.entities import Run
 from omegaconf import DictConfig
 
-from _utils.command_line import rejoined
-from _utils.errors import UserError, explain
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
-from _utils.pipeline.config import check_config
+from _utils.pipeline.compose import compose_config
+from _utils.pipeline.config import read_config
 from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import hydra_arguments
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
-from _utils.pipeline.processes import Interrupted, end, watch_for_interrupts
+from _utils.pipeline.processes import Interrupted, cleanups, end, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
-from _utils.pipeline.runs import as_record, pipeline_run
-from _utils.sweeps.sweep import close_runs, give_up
+from _utils.pipeline.runs import as_record, faults_told, kill_runs, pipeline_run
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
@@ -69,36 +56,34 @@ def go(config: DictConfig) -> float | None:
         return None
     with pipeline_run(config) as run:
         results = run_pipeline(config, run)
-        if has_to_retrain(config.main, results):
+        if has_to_retrain(config.main.on_alarm, results):
             with retraining_run(run) as second:
                 results = run_pipeline(retraining(config), second)
         return value_of(config.main.objective.metric, results)
 
 
-def run_pipeline(config: DictConfig, run: Run) -> list[Result]:
+def run_pipeline(config: DictConfig, run: mlflow.entities.Run) -> list[Result]:
     """Plan, and run the components as children of this MLflow run."""
-    plan = make_plan(config, ROOT, run.info.experiment_id)
-    mlflow.log_text(as_record(config), "config.yaml")
+    resolved = read_config(config)
+    plan = make_plan(resolved, ROOT, run.info.experiment_id)
+    mlflow.log_text(as_record(resolved.values), "config.yaml")
     results = run_components(plan, run)
     print_summary([component.name for component in plan], results)
-    raise_for_failure(results, config)
+    raise_for_failure(results)
     return results
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):  # Hydra's own would search this folder for configs
+    if {"-h", "--help"} & set(sys.argv):  # Hydra's own help searches this folder for configs
         print(__doc__)
         sys.exit()
-    try:
-        sys.argv[1:] = hydra_arguments(rejoined(sys.argv[1:]))
-        check_config(sys.argv[1:], ROOT)
-    except UserError as error:
-        sys.exit(explain(error))
+    with faults_told():
+        sys.argv[1:] = hydra_arguments(sys.argv[1:])
+        config = compose_config(sys.argv[1:], ROOT)
     watch_for_interrupts()
     try:
-        go()
+        with cleanups:
+            go(config)  # if it is None, Hydra composes it, for example for each job of a sweep
     except Interrupted as interrupted:
-        close_runs()
+        kill_runs()
         end(interrupted)
-    except Exception as error:  # what starts the jobs of a sweep
-        give_up(error)

@@ -12,20 +12,39 @@ from typing import Any
 import yaml
 
 KINDS = {".py": "script", ".ipynb": "notebook", ".sh": "executable"}
-ARTIFACT = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}(:(latest|[0-9a-f]{12}))?"
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 # What the files of a component use themselves, and what Jupyter puts into each notebook
 TAKEN = {
-    *("help", "json", "sys", "tempfile", "Path", "int", "float", "In", "Out", "get_ipython"),
+    *("help", "json", "sys", "mlflow", "Path", "int", "float", "In", "Out", "get_ipython"),
     *("MlflowClient", "current_run_id", "log_artifact", "scratch_file", "use_artifact"),
 }
-# Type -> what reads a text as such, and what stands for a default that is not given.
+
+
+def matching(pattern: str) -> Callable[[str], str]:
+    """A function that returns a text which matches a pattern, and raises TypeError for others."""
+    return lambda text: re.fullmatch(pattern, text)[0]
+
+
+# Types as an MLproject has them -> what reads a text as such, and the value without a default
 TYPES: dict[str, tuple[Callable[[str], Any], Any]] = {
-    "str": (str, ""),
+    "string": (str, ""),
     "int": (int, 0),
     "float": (float, 0.0),
     "bool": (lambda text: {"true": True, "false": False}[text], False),
     "json": (json.loads, {}),
-    "artifact": (lambda text: re.fullmatch(ARTIFACT, text)[0], None),
+    "artifact": (matching(f"{NAME}:{NAME}"), None),
+    "output": (matching(NAME), None),
+    "model_output": (matching(NAME), None),
+    "url": (matching(r"\S.*"), None),
+    "model": (matching(rf"models:/{NAME}[@/]{NAME}"), None),
+}
+# What the default of a type is that needs one
+DEFAULTS = {
+    "artifact": "name:version of one to use (type output is for one to make)",
+    "output": "the name of an artifact to make",
+    "model_output": "the name of a model to make",
+    "url": "a URL or the path of a file",
+    "model": "models:/name@alias or models:/name/version",
 }
 
 
@@ -39,7 +58,7 @@ class Parameter:
 
     @property
     def value(self) -> object:
-        """What config.yaml gives it: the default, or an empty value of its type."""
+        """Its value in config.yaml: the default, or an empty value of its type."""
         read, empty = TYPES[self.type]
         return empty if self.default is None else read(self.default)
 
@@ -50,19 +69,19 @@ class Parameter:
 
     @property
     def converter(self) -> str:
-        """The Python function that turns its text into its type, if it needs one."""
+        """The Python function with which a notebook turns its text into its type, if any."""
         names = {"int": "int", "float": "float", "bool": "json.loads", "json": "json.loads"}
         return names.get(self.type, "")
 
     @property
     def is_input(self) -> bool:
-        """Whether it names an artifact to use: `name:version`."""
-        return self.type == "artifact" and ":" in self.default
+        """Whether it names an artifact to use."""
+        return self.type == "artifact"
 
     @property
     def is_output(self) -> bool:
-        """Whether it names an artifact to make: a bare name."""
-        return self.type == "artifact" and not self.is_input
+        """Whether it names an artifact to make."""
+        return self.type in ("output", "model_output")
 
 
 def split_parameters(text: str) -> list[Parameter]:
@@ -72,7 +91,8 @@ def split_parameters(text: str) -> list[Parameter]:
         name, kind, equals, rest = re.match(
             r"([^,:=]*)(?::([^,=]*))?(=?)(.*)", rest, re.DOTALL
         ).groups()
-        name, kind, default = name.strip(), (kind or "str").strip(), None
+        name, kind, default = name.strip(), (kind or "string").strip(), None
+        kind = "string" if kind == "str" else kind
         if equals:
             rest = rest.lstrip()
             end = len(rest.partition(",")[0])
@@ -137,23 +157,23 @@ def parameter_faults(parameters: list[Parameter], is_executable: bool) -> list[s
         if parameter.type not in TYPES:
             known = ", ".join(TYPES)
             faults.append(
-                f"parameter '{parameter.name}': type '{parameter.type}' is none of {known}."
+                f"parameter '{parameter.name}' has the unknown type '{parameter.type}': choose "
+                f"from {known}."
             )
-        elif parameter.type == "artifact" and not parameter.name.endswith("_artifact"):
-            faults.append(f"parameter '{parameter.name}': an artifact's name ends with _artifact.")
         elif not fits(parameter):
-            given = "no default" if parameter.default is None else f"default '{parameter.default}'"
-            wanted = parameter.type
-            if wanted == "artifact":
-                wanted += ": name:version is one to use, a name alone one to make"
-            faults.append(f"parameter '{parameter.name}': {given} is no {wanted}.")
+            kind = f"parameter '{parameter.name}' of type {parameter.type}"
+            cure = DEFAULTS.get(parameter.type, f"a value of type {parameter.type}")
+            if parameter.default is None:
+                faults.append(f"{kind} needs a default: {cure}.")
+            else:
+                faults.append(f"{kind} cannot have the default '{parameter.default}': give {cure}.")
     return faults
 
 
 def fits(parameter: Parameter) -> bool:
-    """Whether the default can be read as the type; an artifact needs one."""
+    """Whether the default can be read as the type; some types need a default."""
     if parameter.default is None:
-        return parameter.type != "artifact"
+        return parameter.type not in DEFAULTS
     try:
         TYPES[parameter.type][0](parameter.default)
     except (ValueError, KeyError, TypeError):

@@ -37,9 +37,7 @@ def parsed(parameters: str) -> list[Parameter]:
 
 @simple_filter
 def docstring(text: str, summary: bool = False) -> str:
-    """Any text as (part of) a docstring, which argparse also shows; a summary ends in a stop."""
-    if "%(prog)" in text:
-        text = text.replace("%", "%%")  # argparse would put the program's name there
+    """Any text as (part of) a docstring; a summary ends in a stop."""
     text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"').strip()
     if summary:
         text = " ".join(text.split())
@@ -61,15 +59,6 @@ def quoted(value: object) -> str:
     """A value as YAML has it on one line; text in quotes where it needs them."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9)
     return text.removesuffix("...\n").strip()
-
-
-@simple_filter
-def argument(parameter: Parameter) -> str:
-    """The line of run.py that declares a parameter, wrapped as the formatter would."""
-    convert = f", type={parameter.converter}" if parameter.converter else ""
-    inner = f'"--{parameter.name}"{convert}, required=True, help="say what it is"'
-    line = f"    parser.add_argument({inner})"
-    return line if len(line) <= 100 else f"    parser.add_argument(\n        {inner}\n    )"
 
 
 def literal(text: str) -> str:

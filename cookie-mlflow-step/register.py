@@ -83,13 +83,12 @@ def config_block(name: str, description: str, parameters: str) -> list[str]:
     lines = [
         f"  # {plain or name}",
         f"  {name}:",
-        f"    # Parameters of src/{name}/MLproject",
         "    parameters:" + ("" if declared else " {}"),
     ]
     for parameter in declared:
         value = yaml.safe_dump(parameter.value, default_flow_style=True, width=10**9)
         value = value.removesuffix("...\n").strip()
-        lines += [f"      # Say what {parameter.name} is", f"      {parameter.name}: {value}"]
+        lines.append(f"      {parameter.name}: {value}")
     return lines
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,9 @@ import mlflow
 import psutil
 import pytest
 import yaml
-from doubles.wandb_server import WandbServer
 from filelock import FileLock
 from hypothesis import settings
 from mlflow import MlflowClient
-from servers import S3, PostgreSQL, TrackingServer, free_port
-from slurm import Slurm, lacking
 from sqlalchemy.engine import URL
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,25 +28,30 @@ of_make = ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MLFLOW_LOGGING_LEVEL"]
 for variable in [*of_mlflow, *of_make]:
     os.environ.pop(variable, None)
 # How long an example takes says nothing on a machine that is busy
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+settings.register_profile("tests", deadline=None, max_examples=25)
+settings.load_profile("tests")
 # What a user's shell has; tests that use MLflow in this process change os.environ.
 ENVIRONMENT = dict(os.environ)
 
 
-# Files that take minutes, the longest first.
-LONGEST = ["environments", "ends", "main", "sweep", "reuse", "stores", "faults", "bad_input"]
+# Files that take more than half a minute, the longest first
+LONGEST = ["environments", "main", "sweep", "reuse", "faults", "story", "ends", "stores"]
+SLOW = {"slow", "nightly"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files come first, then others with slow tests: so the workers end together."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = {item.path for item in items if SLOW & {mark.name for mark in item.iter_markers()}}
     order = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (order.get(item.path.name, len(order)), item.path not in slow))
 
 
-def clone(folder: Path) -> Path:
-    """A git repository at `folder` with what a clone of this one would hold, tagged 1.0.0."""
+def clone(folder: Path, store: bool = False) -> Path:
+    """A git repository at `folder` with what a clone of this one would hold, tagged 1.0.0.
+
+    With `store` it also has an empty tracking store, which saves the first command the time to
+    make one.
+    """
     listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
@@ -60,7 +63,28 @@ def clone(folder: Path) -> Path:
     author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     git(*author, "commit", "--quiet", "--message=clone", cwd=folder)
     git("tag", "1.0.0", cwd=folder)
+    if store:
+        add_store(folder)
     return folder
+
+
+def add_store(folder: Path, artifacts: str = "") -> str:
+    """Put an empty tracking store into the folder, a copy of one; returns its URI.
+
+    MLflow takes one to two seconds to make the tables.
+    """
+    ready = ROOT / ".pytest_cache" / f"mlflow-{mlflow.__version__}.db"
+    with FileLock(f"{ready}.lock"):
+        if not ready.exists():
+            half = ready.with_suffix(".half")
+            half.unlink(missing_ok=True)
+            MlflowClient(f"sqlite:///{half}").search_experiments()
+            half.rename(ready)
+    shutil.copy(ready, folder / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        place = f"{artifacts or folder / 'mlruns'}/0"
+        database.execute("UPDATE experiments SET artifact_location = ?", [place])
+    return str(URL.create("sqlite", database=str(folder / "mlflow.db")))
 
 
 def git(*arguments: str, cwd: Path) -> str:
@@ -168,7 +192,7 @@ def store_of(folder: Path) -> Store:
 def scratch_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An empty tracking store, and this process set to use it."""
     folder = tmp_path_factory.mktemp("store")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    uri = add_store(folder)
     mlflow.set_tracking_uri(uri)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # artifacts go where the store is first opened
@@ -215,37 +239,13 @@ def store(project: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def environments(tmp_path_factory):
-    """Where MLflow makes environments, the same for all tests that need them."""
-    return {"MLFLOW_ENV_ROOT": str(tmp_path_factory.mktemp("envs"))}
-
-
-@pytest.fixture(scope="session")
-def git_url(tmp_path_factory):
-    """A git server on loopback with a clone of this repository."""
-    base = tmp_path_factory.mktemp("git")
-    clone(base / "repo")
-    port = free_port()
-    command = ["git", "daemon", "--verbose", "--export-all", "--listen=127.0.0.1"]
-    daemon = subprocess.Popen(
-        [*command, f"--port={port}", f"--base-path={base}", str(base)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while "Ready" not in daemon.stderr.readline():
-        pass
-    yield f"git://127.0.0.1:{port}/repo"
-    # The daemon proper is a child of what was started.
-    subprocess.run(["pkill", "-P", str(daemon.pid)], check=False)
-    daemon.terminate()
-    daemon.wait()
-    daemon.stderr.close()
-
-
-@pytest.fixture(scope="session")
 def tracking_server(tmp_path_factory):
     """A tracking server; tests tell their runs apart by experiments."""
-    server = TrackingServer(tmp_path_factory.mktemp("server"))
+    from servers import TrackingServer
+
+    folder = tmp_path_factory.mktemp("server")
+    add_store(folder, "mlflow-artifacts:")
+    server = TrackingServer(folder)
     yield server
     server.stop()
 
@@ -253,6 +253,8 @@ def tracking_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def s3():
     """A server that speaks S3, with the bucket `bucket`."""
+    from servers import S3
+
     server = S3()
     yield server
     server.stop()
@@ -261,6 +263,8 @@ def s3():
 @pytest.fixture(scope="session")
 def postgresql():
     """A PostgreSQL server with an empty database."""
+    from servers import PostgreSQL
+
     server = PostgreSQL()
     yield server
     server.stop()
@@ -269,6 +273,8 @@ def postgresql():
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory):
     """A SLURM cluster of two nodes."""
+    from slurm import Slurm, lacking
+
     if reason := lacking():
         pytest.skip(reason)
     cluster = Slurm(tmp_path_factory.mktemp("slurm"))
@@ -282,6 +288,8 @@ def slurm(tmp_path_factory):
 @pytest.fixture(scope="session")
 def wandb_server(tmp_path_factory):
     """A double of the Weights & Biases service, which knows all that it is asked."""
+    from doubles.wandb_server import WandbServer
+
     server = WandbServer(tmp_path_factory.mktemp("wandb"))
     yield server
     server.stop()

@@ -1,6 +1,5 @@
-"""The commands of README.md and the other documents: tests type them as they stand there."""
+"""The commands in README.md and the other documents."""
 
-import ast
 import re
 import shlex
 from functools import cache
@@ -48,14 +47,3 @@ def changed(command: str, changes: dict[str, str]) -> str:
         assert documents in command, f"{documents} is not in {command}"
         command = command.replace(documents, of_test)
     return command
-
-
-def typed_by_tests() -> set[str]:
-    """All commands that tests take out of a document, by calls of `documented` with two texts."""
-    typed = set()
-    for file in (ROOT / "tests").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            match node:
-                case ast.Call(ast.Name("documented"), [ast.Constant(name), ast.Constant(part)]):
-                    typed.add(documented(name, part))
-    return typed

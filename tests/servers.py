@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 from documents import changed, documented
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
 
 
 def free_port() -> int:
@@ -117,6 +115,9 @@ class S3:
     """Moto's server; `variables` are what a user sets to reach it."""
 
     def __init__(self):
+        from moto.server import ThreadedMotoServer
+        from s3fs import S3FileSystem
+
         self.server = ThreadedMotoServer("127.0.0.1", 0)
         self.server.start()
         host, port = self.server.get_host_and_port()

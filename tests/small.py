@@ -1,27 +1,10 @@
 """A pipeline so small that what runs it is what takes the time: `prepare`, then `trial`."""
 
-import re
 from pathlib import Path
 
-CONFIG = """
-components:
-  # What all jobs share
-  prepare: {}
-  # What each job does with its own value
-  trial:
-    # Parameters of src/trial/MLproject
-    parameters:
-      # What to do
-      x: 1
-"""
-MLPROJECT = """
-name: small
-conda_env: conda.yml
-entry_points:
-  main:
-    parameters: {PARAMETERS}
-    command: python run.py {VALUES}
-"""
+import yaml
+from conftest import add_store
+
 # Leaves a line in a file of the clone each time it runs; whoever uses it has seen it end.
 PREPARE = """
 from pathlib import Path
@@ -58,28 +41,48 @@ urllib.request.urlopen(urllib.request.Request(uri, json.dumps(metric).encode(), 
 
 
 def make_small(folder: Path) -> Path:
-    """Put it in the place of the example in this clone.
+    """Put it in the place of the example in this clone."""
+    components = {"prepare": (PREPARE, {}), "trial": (TRIAL, {"x": ("string", 1)})}
+    return make_pipeline(folder, components, [*components], metric="trial.score")
 
-    Its code has the folder's name, for else what one test ran would be reused by another that has
+
+def make_pipeline(
+    folder: Path,
+    components: dict[str, tuple[str, dict[str, tuple[str, str | int]]]],
+    steps: list[str],
+    metric: str | None = None,
+) -> Path:
+    """Put these components in the place of the example in this clone, and an empty store.
+
+    Their code has the folder's name, for else what one test ran would be reused by another that has
     the same tracking server.
+
+    Args:
+        folder: The clone.
+        components: The code, and the type and value of each parameter, by name. The code gets the
+            values as its arguments, in this order.
+        steps: Those that run if none is named.
+        metric: The objective of a sweep.
     """
-    config = (folder / "config.yaml").read_text()
-    start, end = config.index("\n# What each component is given"), config.index("\n# Hydra itself")
-    text = config[:start] + CONFIG + config[end:]
-    values = {"execute_steps": "[prepare, trial]", "aliases": "{}", "retrain": "[]"}
-    for key, value in values.items():
-        text = re.sub(rf"  {key}:.*\n(    .*\n)*", f"  {key}: {value}\n", text)
-    text = re.sub(r"    metric: .*", "    metric: trial.score", text)
-    (folder / "config.yaml").write_text(text)
-    for name, code, parameters, values in [
-        ("prepare", PREPARE, "{}", ""),
-        ("trial", TRIAL, "{x: string}", "{x}"),
-    ]:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["main"] |= {"execute_steps": steps, "aliases": {}, "retrain": []}
+    config["main"]["objective"]["metric"] = metric
+    config["components"] = {
+        name: {"parameters": {key: value for key, (_, value) in parameters.items()}}
+        for name, (_, parameters) in components.items()
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    for name, (code, parameters) in components.items():
         place = folder / "src" / name
         place.mkdir()
         (place / "run.py").write_text(f"{code}# {folder}\n")
-        project = MLPROJECT.replace("{PARAMETERS}", parameters).replace("{VALUES}", values)
-        (place / "MLproject").write_text(project)
+        entry_point = {
+            "parameters": {key: {"type": kind} for key, (kind, _) in parameters.items()},
+            "command": " ".join(["python run.py", *(f"{{{key}}}" for key in parameters)]),
+        }
+        project = {"name": name, "conda_env": "conda.yml", "entry_points": {"main": entry_point}}
+        (place / "MLproject").write_text(yaml.safe_dump(project, sort_keys=False))
         (place / "conda.yml").write_text((folder / "conda.yml").read_text())
     (folder / "outputs").mkdir()
+    add_store(folder)
     return folder

@@ -1,6 +1,5 @@
 """`cookiecutter cookie-mlflow-step -o src`, as a user calls it, in clones of their own."""
 
-import argparse
 import ast
 import json
 import shlex
@@ -22,9 +21,11 @@ from omegaconf import OmegaConf
 
 ALL_TYPES = (
     'one, two:int=3, three:json={"a": [1, 2]}, four:bool=true, five:float=0.5, '
-    "input_artifact:artifact=raw_data.parquet:latest, output_artifact:artifact=made.txt"
+    "source:artifact=raw_data.parquet:latest, result:output=made.txt, "
+    "model:model=models:/fuel_economy@champion, page:url=https://example.org/"
 )
-NAMES = ["one", "two", "three", "four", "five", "input_artifact", "output_artifact"]
+NAMES = ["one", "two", "three", "four", "five", "source", "result", "model", "page"]
+KINDS = ["string", "int", "json", "bool", "float", "artifact", "output", "model", "url"]
 SCRIPTS = ["run.py", "run.ipynb", "run.sh"]
 
 
@@ -62,6 +63,7 @@ class TestWhatIsMade:
         assert "mlflow run . -P steps=my_step" in ran.stdout
         entry_point = load_project(str(fresh / "src/my_step")).get_entry_point("main")
         assert [*entry_point.parameters] == NAMES
+        assert [parameter.type for parameter in entry_point.parameters.values()] == KINDS
         assert entry_point.parameters["two"].default == "3"
         own = (fresh / "src/my_step/conda.yml").read_text()
         kind = "notebook" if script.endswith(".ipynb") else "script"
@@ -112,8 +114,10 @@ class TestRegistering:
             "three": {"a": [1, 2]},
             "four": True,
             "five": 0.5,
-            "input_artifact": "raw_data.parquet:latest",
-            "output_artifact": "made.txt",
+            "source": "raw_data.parquet:latest",
+            "result": "made.txt",
+            "model": "models:/fuel_economy@champion",
+            "page": "https://example.org/",
         }
 
     def test_windows_line_ends_stay(self, scaffold, fresh):
@@ -239,8 +243,7 @@ def test_whatever_is_answered_it_can_be_read(tmp_path_factory, answers):
     script = folder / "my_step" / answers["script_name"]
     text = script.read_text(encoding="utf-8")
     if script.suffix == ".py":
-        shown = argparse.ArgumentParser(description=ast.get_docstring(ast.parse(text)))
-        told = shown.format_help()
+        told = ast.get_docstring(ast.parse(text))
         wanted = f"{answers['short_description']} {answers['long_description']}"
     elif script.suffix == ".ipynb":
         cells = nbformat.reads(text, as_version=4).cells
@@ -260,7 +263,7 @@ def test_whatever_is_answered_it_can_be_read(tmp_path_factory, answers):
 def test_eight_components_at_random_run(tmp_path):
     folder = clone(tmp_path / "clone")
     names = [f"step_{number}" for number in range(8)]
-    declared = ["a", "b:int=7", "c:json=[1, 2]", "d:bool=true", "e_artifact:artifact=made.txt"]
+    declared = ["a", "b:int=7", "c:json=[1, 2]", "d:bool=true", "e:output=made.txt"]
     random = Random(20)
     for number, name in enumerate(names):
         chosen = ", ".join(random.sample(declared, number % 6))

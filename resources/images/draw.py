@@ -1,7 +1,6 @@
 """Draw the pictures of this folder.
 
-They have white paper under them, to be legible on GitHub's dark pages too. The graph of the
-pipeline itself is drawn by `python main.py main.plan=svg`.
+Their background is white, to be legible on GitHub's dark pages too.
 """
 
 from pathlib import Path

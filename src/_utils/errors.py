@@ -1,74 +1,69 @@
-"""Errors that the user can mend are told as a plain message, the others with their traceback."""
+"""Faults that a person can fix are told as a plain message, all others with their traceback."""
 
 import errno
 import re
 import traceback
+from collections.abc import Iterator
 
 from requests.exceptions import ConnectionError as NoConnection
 
-from _utils.variables import without_secrets
+from _utils.internals import unreadable_registry_uri
+from _utils.masking import without_secrets
 
-CURES = {
-    errno.ENOSPC: "Free some space there",
-    errno.EDQUOT: "Free some space there",
-    errno.EACCES: "Make it writable",
-    errno.EPERM: "Make it writable",
-    errno.EROFS: "Make it writable",
-}
-# What MLflow says where it is given a URI models:/... that names nothing
+CURES = dict.fromkeys([errno.ENOSPC, errno.EDQUOT], "Free some space there")
+CURES |= dict.fromkeys([errno.EACCES, errno.EPERM, errno.EROFS], "Make it writable")
+# What MLflow says of a URI models:/... for which there is no model or version
 NO_MODEL = re.compile(r"^(\w+: )?Registered [Mm]odel (alias|with name)\b.* not found\.?$")
 
 
 class UserError(Exception):
-    """A fault that the user can mend: the message has the wrong value, what is wrong, the cure."""
+    """A fault that a person can fix: the message has the wrong value, what is wrong, the cure."""
 
 
 def explain(error: BaseException) -> str:
     """What to tell the user about an error, without secrets."""
-    return without_secrets(_explain(error))
-
-
-def _explain(error: BaseException) -> str:
     if isinstance(error, UserError):
-        return str(error)
-    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException  # late, for time
+        return without_secrets(str(error))
+    message = next(filter(None, map(_with_cure, _causes_of(error))), "")
+    return without_secrets(message or "".join(traceback.format_exception(error)))
 
+
+def _with_cure(error: BaseException) -> str:
+    """What is wrong and how to fix it; empty if this function does not know."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted."
+    if isinstance(error, OSError) and error.errno in CURES:
+        return f"{error}. {CURES[error.errno]}, then run the same command again."
+    if NO_MODEL.search(str(error)):
+        return (
+            f"{error} Make a version the champion: mlflow run . -e promote -P version=<number>; "
+            "or train the first version: mlflow run ."
+        )
+    if isinstance(error, NoConnection):
+        return (
+            f"A server does not answer: {error}. Start it, or correct its address "
+            "(MLFLOW_TRACKING_URI), then run the same command again."
+        )
+    if isinstance(error, unreadable_registry_uri()):
+        reason = str(error).partition(" See ")[0].strip()
+        return f"{reason} Correct MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI."
+    return ""
+
+
+def _causes_of(error: BaseException) -> Iterator[BaseException]:
+    """The error and its causes: also what it quotes, since MLflow forgets `raise ... from`."""
     cause: BaseException | None = error
     while cause:
-        if isinstance(cause, KeyboardInterrupt):
-            return "Interrupted."
-        if isinstance(cause, OSError) and cause.errno in CURES:
-            return f"{cause}. {CURES[cause.errno]}, then run the same command again."
-        if NO_MODEL.search(str(cause)):
-            return (
-                f"{cause} Let a version be the champion: mlflow run . -e promote -P "
-                "version=<number>; or make the first: mlflow run ."
-            )
-        if isinstance(cause, NoConnection):
-            return (
-                f"A server does not answer: {cause}. Start it, or mend its address "
-                "(MLFLOW_TRACKING_URI), then run the same command again."
-            )
-        if isinstance(cause, UnsupportedModelRegistryStoreURIException):
-            reason = str(cause).partition(" See ")[0].strip()
-            return f"{reason} Correct MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI."
-        cause = cause.__cause__ or _quoted(cause)
-    return "".join(traceback.format_exception(error))
-
-
-def _quoted(error: BaseException) -> BaseException | None:
-    """What an error repeats of the one that was handled when it was raised: MLflow forgets `from`.
-
-    Any other that was being handled is not its cause.
-    """
-    handled = None if error.__suppress_context__ else error.__context__
-    return handled if handled and str(handled) and str(handled) in str(error) else None
+        yield cause
+        handled = None if cause.__suppress_context__ else cause.__context__
+        is_quoted = handled and str(handled) and str(handled) in str(cause)
+        cause = cause.__cause__ or (handled if is_quoted else None)
 
 
 def not_published(name: str, place: str, error: Exception) -> UserError:
-    """What to raise when an artifact could not be brought to its place."""
+    """What to raise when the bytes of an artifact could not be stored."""
     reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
     return UserError(
         f"Artifact '{name}' could not be published to {place}: {reason}. "
-        "Mend that, then run the same command again."
+        "Fix the cause, then run the same command again."
     )

@@ -73,7 +73,7 @@ def tracking_app(store_uri: str, artifact_root: str) -> Any:
     return app
 
 
-def model_not_found() -> type[Exception]:
+def unreadable_registry_uri() -> type[Exception]:
     """What MLflow raises for a registry URI that it cannot read; the message names the cure."""
     from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 

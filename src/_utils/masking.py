@@ -1,72 +1,82 @@
-"""The secrets of a URL stay out of everything that is shown, logged or recorded."""
+"""The secrets of a URL stay out of everything that is shown, logged or recorded.
+
+In case of doubt more is masked than is secret.
+"""
 
 import os
 import re
-from urllib.parse import urlsplit
 
 MASK = "***"
 SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
-LOCAL = re.compile(r"\b(file:///|sqlite(\+\w+)?:///|[A-Za-z]:/)$")  # such URLs hold only a path
-# How the names of secret values in a query end; other values, such as ?download=1, may be recorded
+# What a URL begins with, also a misspelt one: https://, https:/, https//
+START = re.compile(r"[^@?#]*?(://?|//)|")
+LOCAL = re.compile(r"\b(file|sqlite(\+\w+)?):///")  # such URLs hold only a path
+# One host or several, each with or without a port; then perhaps a path
+PLACE = re.compile(r"((^|,)(\[[\da-fA-F:.]+\]|[^:/,\[\]]*)(:\d*)?)+(/.*)?", re.DOTALL)
+# Values in a query that are secrets, by the ends of their names; ?download=1 may be recorded
 SECRET = re.compile(
-    r"(password|passwd|pwd|token|secret|signature|api_?key|access_?key)$|^sig$", re.I
+    r"[?&;](sig|[^=&;]*(password|passwd|pwd|token|secret|signature|api_?key|access_?key))=[^?&;]",
+    re.I,
 )
 CLOSING = "'\"`)]}>.,:;!"  # what follows a URL in a sentence
-# What a URL without its slashes begins with: https:user:password@host, user:password@host
-NO_SLASHES = re.compile(r"[\w.+%-]+:\S*@(?=\w)")
+SHORTEST = 4  # characters of a secret that is looked for in messages
+
+_secrets: dict[str, str] = {}  # secret that this process knows -> what to show in its place
 
 
 def masked(url: str) -> str:
-    """The URL without its secrets: user, password, the values of its query, and its fragment.
-
-    A URL that can be read in two ways, such as one whose password holds a raw `/`, `?`, `#` or `@`,
-    hides what is secret in either.
-    """
+    """The URL without its user, password, query and fragment; hosts and paths stay."""
     url = without_server_path(url)
-    scheme, slashes, rest = url.partition("//")
-    if not slashes:  # misspelt: https:/user:password@host
-        scheme, slashes, rest = url.partition(":/")
-    if not slashes:
-        scheme, rest = "", url
-    if slashes != "//" and ":" not in rest.rpartition("@")[0]:
+    start = START.match(url)[0]
+    rest = url[len(start) :]
+    before, at, after = rest.rpartition("@")
+    if LOCAL.search(start + "/"):
+        before, at, after = "", "", rest
+        place = rest.partition("?")[0]
+    elif start.endswith("//") or ":" in before:
+        place = re.split("[?#;]", after)[0]
+        # With a ?, # or ; before the @, nobody can tell a password from a query
+        if re.search("[?#;]", before) or not PLACE.fullmatch(place):
+            return start + MASK
+    else:
         return url  # a path, or models:/name@alias
-    start = scheme + slashes
-    if LOCAL.search(start + rest[:1]):
-        path, mark, query = rest.partition("?")
-        return start + path + mark + _masked_values(query)
-    try:
-        return start + _masked_rest(rest)
-    except ValueError:  # urllib cannot read it
-        return start + MASK
-
-
-def has_password(text: str) -> bool:
-    """Tell whether a URL in it holds a password, or over HTTP a user alone, which is a token."""
-    for url in re.findall(r"[\w+.-]*:?//\S+", text):
-        values = [value.partition("=") for value in re.split("[?&;]", url)[1:]]
-        if any(value and SECRET.search(name) for name, _, value in values):
-            return True
-        try:
-            parts = urlsplit(url)
-            _ = parts.port
-        except ValueError:  # perhaps for a raw '/' in the password
-            return "@" in url
-        is_token = parts.scheme in ("http", "https") and parts.username and parts.password is None
-        if parts.password or is_token:
-            return True
-    return False
+    query = after[len(place) :]
+    return start + (MASK + at if before else "") + place + (query[:1] + MASK if query else "")
 
 
 def masked_text(text: str) -> str:
     """The text with all URLs in it masked."""
 
-    def mask(found: re.Match[str]) -> str:
-        word = found[0].rstrip(CLOSING)
-        if "//" in word or ":/" in word:
-            return masked(word) + found[0][len(word) :]
-        return NO_SLASHES.sub(f"{MASK}@", found[0])
+    def mask(word: re.Match[str]) -> str:
+        url = word[0].rstrip(CLOSING)
+        return masked(url) + word[0][len(url) :]
 
     return re.sub(r"\S+", mask, without_server_path(text))
+
+
+def has_password(text: str) -> bool:
+    """Tell whether a URL in it holds a password, or over HTTP a user alone, which is a token."""
+    for scheme, rest in re.findall(r"([\w+.-]*):?//(\S+)", text):
+        user, _, place = re.split("[/?#]", rest)[0].rpartition("@")
+        name, colon, password = user.partition(":")
+        is_token = name and not colon and scheme in ("http", "https")
+        is_cut = "@" in rest and not PLACE.fullmatch(place)  # by a raw '/' in the password
+        if password or is_token or is_cut or SECRET.search(rest):
+            return True
+    return False
+
+
+def remember(secret: str, shown: str) -> None:
+    """Let messages of this process show something else in place of a secret."""
+    if len(secret) >= SHORTEST:
+        _secrets[secret] = shown
+
+
+def without_secrets(text: str) -> str:
+    """A message with the secrets that this process knows replaced, and URLs masked."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, _secrets[secret])
+    return masked_text(text)
 
 
 def without_server_path(text: str) -> str:
@@ -75,38 +85,3 @@ def without_server_path(text: str) -> str:
     is_own = SERVED in os.environ and uri.startswith("http://127.0.0.1:")
     path = uri.split("/", 3)[3:] if is_own else []
     return text.replace(path[0], MASK) if any(path) else text
-
-
-def _masked_rest(rest: str) -> str:
-    """What follows the scheme, masked; raises ValueError if it cannot be read."""
-    parts = urlsplit(f"//{rest}")
-    if "@" in parts.path + parts.query + parts.fragment:
-        # It ends a password that holds a '/', '?' or '#' - or it is part of the path or the query.
-        if "@" in parts.query + parts.fragment and _has_host(parts.netloc):
-            return MASK
-        return f"{MASK}@{_masked_rest(rest.rpartition('@')[2])}"
-    user, _, host = parts.netloc.rpartition("@")
-    if not _has_host(host):
-        raise ValueError
-    place, *settings = f"{host}{parts.path}".split(";")  # of JDBC: host;user=me;password=secret
-    return (
-        (f"{MASK}@" if user else "")
-        + ";".join([place, *map(_masked_values, settings)])
-        + (f"?{_masked_values(parts.query)}" if parts.query else "")
-        + (f"#{MASK}" if parts.fragment else "")
-    )
-
-
-def _has_host(netloc: str) -> bool:
-    """Tell whether it can be a host, or several, each with or without a port."""
-    try:
-        hosts = netloc.partition(";")[0].split(",")
-        return all(urlsplit(f"//{host}").port is not False for host in hosts)
-    except ValueError:
-        return False
-
-
-def _masked_values(query: str) -> str:
-    pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    # A name without a value may be the secret: a token that ends in '='.
-    return "&".join(f"{name}={MASK}" if value.strip("=") else MASK for name, _, value in pairs)

@@ -10,8 +10,7 @@ from _utils.artifacts.index import Artifact
 from _utils.artifacts.stores import reference_store
 from _utils.component import scratch_file, scratch_folder
 from _utils.errors import UserError
-from _utils.names import path_in
-from _utils.tabular.fetch import fetch
+from _utils.tabular.fetch import fetch, path_in
 
 OUTSIDE = ["", ".", "..", "/etc/x", "../x", "a/../../x", "a\\..\\x", "C:x", "C:/x", "//host/x"]
 

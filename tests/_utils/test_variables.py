@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from _utils.component.shell import main as shell
 from _utils.errors import UserError, explain
-from _utils.variables import as_text, as_written, counted, resolved, resolved_argument
+from _utils.variables import as_text, counted, kept_as_written, resolved, resolved_argument
 
 ENVIRONMENT = {"DB_USER": "someone", "PW": "s3}cr'e\"t", "NUMBERS": "[1, 2]", "STAGE": "prod"}
 WRITTEN = {
@@ -32,6 +32,10 @@ OTHERS = {
 def environment(monkeypatch):
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+def as_written(config):
+    return OmegaConf.to_container(kept_as_written(config), resolve=True)
 
 
 @pytest.fixture

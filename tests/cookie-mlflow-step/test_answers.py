@@ -2,9 +2,11 @@ import ast
 import json
 
 import pytest
-from answers import TAKEN, all_faults
+from answers import DEFAULTS, TAKEN, TYPES, all_faults
 from jinja2 import Environment
 from local_extensions import notebook
+
+from _utils.project import TYPES as TYPES_OF_MLPROJECTS
 
 
 @pytest.mark.parametrize(
@@ -51,19 +53,27 @@ def test_scripts(script):
         ("__class__", "'__class__' is no name"),  # which no object lets be set
         ("use_artifact:artifact=x:latest", "'use_artifact' is taken already"),
         ("help", "'help' is taken already"),
-        ("a:text", "type 'text' is none of str, int"),
-        ("a:int=x", "default 'x' is no int"),
-        ("a:float=", "default '' is no float"),
-        ("a:bool=1", "default '1' is no bool"),
-        ('a:json={"b"', "is no json"),
-        ("data_artifact:artifact", "no default is no artifact"),
-        ("data_artifact:artifact=a/b", "default 'a/b' is no artifact"),
-        ("data:artifact=x:latest", "ends with _artifact"),
+        ("a:text", "'a' has the unknown type 'text': choose from string, int"),
+        ("a:int=x", "'a' of type int cannot have the default 'x'"),
+        ("a:float=", "'a' of type float cannot have the default ''"),
+        ("a:bool=1", "'a' of type bool cannot have the default '1'"),
+        ('a:json={"b"', "'a' of type json cannot have the default '{\"b\"'"),
+        ("a:artifact", "'a' of type artifact needs a default: name:version of one to use"),
+        ("a:artifact=x.csv", "cannot have the default 'x.csv': give name:version of one to use"),
+        ("a:output=x:latest", "cannot have the default 'x:latest': give the name of an artifact"),
+        ("a:model=cars", "cannot have the default 'cars': give models:/name@alias"),
     ],
 )
 def test_parameters(parameters, told):
     (fault,) = all_faults("my_step", "run.py", parameters)
     assert told in fault
+
+
+def test_the_types_are_those_of_an_mlproject():
+    assert [*TYPES] == [name for name in TYPES_OF_MLPROJECTS if name not in ("path", "uri")]
+    defaults = ["a:latest", "a", "a", "a.csv", "models:/a@champion"]
+    typed = [f"p_{kind}:{kind}={text}" for kind, text in zip(DEFAULTS, defaults, strict=True)]
+    assert all_faults("my_step", "run.py", f"{', '.join(typed)}, old:str=a") == []
 
 
 def test_a_shell_has_names_in_capitals_itself():
@@ -77,7 +87,7 @@ def test_names_that_a_component_may_use(name):
 
 
 def test_no_parameter_has_a_name_that_the_notebook_uses_itself():
-    parameters = "one:json=1, in_artifact:artifact=a:latest, out_artifact:artifact=a"
+    parameters = "one:json=1, in_artifact:artifact=a:latest, out_artifact:output=a"
     answers = dict.fromkeys(["step_name", "job_type", "short_description", "long_description"], "x")
     as_notebook = Environment(extensions=[notebook]).filters["notebook"]
     cells = json.loads(as_notebook({**answers, "parameters": parameters}))["cells"]

@@ -24,7 +24,7 @@ from _utils.pipeline.processes import is_alive
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.nightly,
     pytest.mark.skipif(
         not (CHROMIUM and DRIVER),
         reason="needs a browser: apt-get install chromium chromium-driver",

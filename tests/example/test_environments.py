@@ -1,21 +1,33 @@
-"""Everywhere the pipeline runs: set up by make, under each environment manager, from a git tag."""
+"""Everywhere the pipeline runs: set up by make, under each environment manager, from a git tag.
+
+The environments have one small package each, and Python finds the others where the tests have them:
+that MLflow and uv can install packages is their affair. Those marked nightly install all.
+"""
 
 import os
 import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import sysconfig
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from conftest import ENVIRONMENT, ROOT, Typed, clone, store_of, type_in
-from documents import changed, documented
+from conftest import ENVIRONMENT, ROOT, Typed, add_store, clone, git, store_of, type_in
 from filelock import FileLock
+from servers import free_port
 from test_cookiecutter import ALL_TYPES, NAMES, SCRIPTS
 
-pytestmark = pytest.mark.slow
+slow, nightly = pytest.mark.slow, pytest.mark.nightly
+DOWNLOAD = "mlflow run . --env-manager uv -P steps=data_extraction"
+ELSEWHERE = {
+    "PYTHONPATH": sysconfig.get_path("purelib"),
+    "JUPYTER_PATH": str(Path(sys.prefix) / "share/jupyter"),
+}
 
 
 def statuses(store, experiment="development"):
@@ -23,48 +35,115 @@ def statuses(store, experiment="development"):
     return {run.info.run_name: run.info.status for run in children}
 
 
-def test_make_run_sets_itself_up_once_in_an_empty_home(tmp_path):
-    folder = clone(tmp_path / "clone")
-    # Of the components two; all of them run in such an environment in the other tests.
-    config = (folder / "config.yaml").read_text()
-    assert "  steps: all\n" in config
-    (folder / "config.yaml").write_text(config.replace("  steps: all\n", "  steps: download,eda\n"))
-    # The system's own programs, without what the tests' environment brings along.
+def shrink_environments(folder: Path) -> None:
+    """Leave one package in each conda.yml, another one for main.py than for the components."""
+    for file in folder.rglob("conda*.yml"):
+        package = "filelock" if file.parent == folder else "idna"
+        text, _, _ = file.read_text().partition("  - pip:\n")
+        file.write_text(f"{text}  - pip:\n      - {package}=={version(package)}\n")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone with such environments, committed and tagged."""
+    folder = clone(tmp_path_factory.mktemp("small") / "project", store=True)
+    shrink_environments(folder)
+    author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    git(*author, "commit", "--quiet", "--all", "--message=small environments", cwd=folder)
+    git("tag", "--force", "1.0.0", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory):
+    """Where MLflow makes environments, the same for all tests that need no fresh ones."""
+    return {**ELSEWHERE, "MLFLOW_ENV_ROOT": str(tmp_path_factory.mktemp("envs"))}
+
+
+@pytest.fixture(scope="module")
+def git_url(project):
+    """A git server on loopback with the project."""
+    port = free_port()
+    command = ["git", "daemon", "--verbose", "--export-all", "--listen=127.0.0.1"]
+    base = f"--base-path={project.parent}"
+    daemon = subprocess.Popen(
+        [*command, f"--port={port}", base, str(project.parent)], stderr=subprocess.PIPE, text=True
+    )
+    while "Ready" not in daemon.stderr.readline():
+        pass
+    yield f"git://127.0.0.1:{port}/project"
+    # The daemon proper is a child of what was started.
+    subprocess.run(["pkill", "-P", str(daemon.pid)], check=False)
+    daemon.terminate()
+    daemon.wait()
+    daemon.stderr.close()
+
+
+def typed_at_home(home: Path, folder: Path, command: str) -> subprocess.CompletedProcess:
+    """Type a command in an empty home, without what the tests' environment brings along."""
     path = os.pathsep.join(
         part for part in os.environ["PATH"].split(os.pathsep) if ".venv" not in part
     )
-    home = {"HOME": str(tmp_path / "home"), "PATH": path, "VIRTUAL_ENV": ""}
-    make = f"{documented('README.md', 'make run')} PYTHON={sys._base_executable}"
+    variables = {"HOME": str(home), "PATH": path, "VIRTUAL_ENV": ""}
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=ENVIRONMENT | variables,
+        capture_output=True,
+        text=True,
+    )
 
-    def typed(command):
-        shell = ["bash", "-c", command]
-        return subprocess.run(
-            shell, cwd=folder, env=ENVIRONMENT | home, capture_output=True, text=True
-        )
 
-    first = typed(make)
+@slow
+def test_make_sets_itself_up_once(tmp_path):
+    folder = clone(tmp_path / "clone")
+    listed = (folder / "environment.yml").read_text()
+    few = "".join(re.findall(r"^ *- (?:uv|filelock)==.*\n", listed, re.MULTILINE))
+    (folder / "environment.yml").write_text(few)
+    make = f"make PYTHON={sys._base_executable}"
+    first = typed_at_home(tmp_path, folder, f"{make} .venv/ready")
     assert first.returncode == 0, first.stdout + first.stderr
-    ran = statuses(store_of(folder))
-    assert ran == {"data_extraction": "FINISHED", "eda": "FINISHED"}
-    made = (folder / ".venv/ready").stat().st_mtime_ns
-    second = typed(f"{make} --dry-run")
+    assert list((folder / ".venv").glob("lib/*/site-packages/filelock/__pycache__"))
+    created = (folder / ".venv/ready").stat().st_mtime_ns
+    second = typed_at_home(tmp_path, folder, f"{make} run --dry-run")
     assert second.stdout.strip() == ".venv/bin/mlflow run . --env-manager local"
-    assert (folder / ".venv/ready").stat().st_mtime_ns == made
-    activate = documented("README.md", "source .venv/bin/activate")
-    assert typed(f"{activate} && which mlflow").stdout == f"{folder}/.venv/bin/mlflow\n"
+    assert (folder / ".venv/ready").stat().st_mtime_ns == created
+    activated = typed_at_home(tmp_path, folder, "source .venv/bin/activate && which uv")
+    assert activated.stdout == f"{folder}/.venv/bin/uv\n"
+
+
+@nightly
+def test_make_run_in_an_empty_home(tmp_path):
+    folder = clone(tmp_path / "clone")
+    config = (folder / "config.yaml").read_text()
+    assert "  steps: all\n" in config
+    (folder / "config.yaml").write_text(config.replace("  steps: all\n", "  steps: download,eda\n"))
+    ran = typed_at_home(tmp_path / "home", folder, f"make run PYTHON={sys._base_executable}")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert statuses(store_of(folder)) == {"data_extraction": "FINISHED", "eda": "FINISHED"}
 
 
 def test_make_alone_lists_the_targets():
-    ran = type_in(ROOT, documented("CONTRIBUTING.md", "make"))
+    ran = type_in(ROOT, "make")
     targets = re.findall(r"^([a-z-]+): .*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert [line.split()[0] for line in ran.stdout.splitlines()] == targets
 
 
+@nightly
+def test_all_packages_of_the_components_are_listed(tmp_path):
+    """The whole pipeline under uv: nothing is found but what each conda.yml lists."""
+    folder = clone(tmp_path / "clone")
+    environments = {"MLFLOW_ENV_ROOT": str(tmp_path / "envs")}
+    ran = type_in(folder, "mlflow run . --env-manager uv", **environments)
+    assert ran.returncode == 0, ran.stdout
+
+
+@slow
 def test_from_a_git_tag_under_uv(git_url, environments, tmp_path):
-    command = documented("README.md", "mlflow run https://github.com/")
-    command = changed(command, {"https://github.com/<username>/<repo>.git": git_url})
-    options = "--env-manager uv -P steps=data_extraction,eda"
-    ran = type_in(tmp_path, f"{command} {options}", **environments)
+    add_store(tmp_path)
+    steps = "-P steps=data_extraction,basic_cleaning"
+    command = f"mlflow run {git_url} -v 1.0.0 --env-manager uv {steps}"
+    ran = type_in(tmp_path, command, **environments)
     assert ran.returncode == 0, ran.stdout
     store = store_of(tmp_path)
     assert list(statuses(store)) and set(statuses(store).values()) == {"FINISHED"}
@@ -76,7 +155,9 @@ def test_from_a_git_tag_under_uv(git_url, environments, tmp_path):
         assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(tmp_path)
 
 
+@slow
 def test_one_component_from_a_git_tag(git_url, environments, tmp_path):
+    add_store(tmp_path)
     given = "-P file_url=resources/data/epa_fuel_economy_2012.csv -P artifact_name=raw_data.parquet"
     ran = type_in(
         tmp_path,
@@ -89,9 +170,11 @@ def test_one_component_from_a_git_tag(git_url, environments, tmp_path):
     assert "output.raw_data.parquet" in run.data.tags
 
 
+@slow
 def test_new_components_of_each_kind_under_uv(environments, tmp_path):
     """What the README says of them: `cookiecutter`, then `mlflow run`."""
-    folder = clone(tmp_path / "clone")
+    folder = clone(tmp_path / "clone", store=True)
+    shrink_environments(folder)
     kinds = {f"basic_cleaning{number}": script for number, script in enumerate(SCRIPTS, 2)}
     for name, script in kinds.items():
         given = shlex.quote(f"parameters={ALL_TYPES}")
@@ -115,6 +198,7 @@ def test_new_components_of_each_kind_under_uv(environments, tmp_path):
         assert {"input.raw_data.parquet", "output.made.txt"} <= {*run.data.tags}
 
 
+@slow
 def test_an_environment_that_cannot_be_made(project, environments):
     """Nobody has this version of Python; the run says FAILED and has its name all the same."""
     conda = project / "src/data_extraction/conda.yml"
@@ -132,17 +216,16 @@ def test_an_environment_that_cannot_be_made(project, environments):
     assert (run.info.status, run.info.run_name) == ("FAILED", "data_extraction")
 
 
+@slow
 class TestMakingOne:
     """Environments that others make at the same time, or that were never finished."""
 
-    COMMAND = documented("README.md", "mlflow run . --env-manager uv") + " -P steps=data_extraction"
-
     def test_two_at_once_on_a_fresh_machine(self, project, tmp_path):
-        fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
+        fresh = {**ELSEWHERE, "MLFLOW_ENV_ROOT": str(tmp_path)}
         with FileLock(tmp_path / "pipeline.lock"):  # of a third
-            first = Typed(project, self.COMMAND, **fresh)
+            first = Typed(project, DOWNLOAD, **fresh)
             first.until("Installing dependencies")
-            second = Typed(project, self.COMMAND, **fresh)
+            second = Typed(project, DOWNLOAD, **fresh)
             for typed in first, second:
                 typed.until("Another pipeline is making an environment: waiting for it.")
         assert second.end() == 0, second.text
@@ -157,24 +240,31 @@ class TestMakingOne:
 
     def test_one_whose_creation_was_killed(self, project, tmp_path):
         """The environment of main.py is made by `mlflow run`, that of the component by main.py."""
-        fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
-        for moment in ["Installing dependencies", "1/1 data_extraction"]:
-            killed = Typed(project, self.COMMAND, **fresh)
-            killed.until(moment)
-            killed.until("Resolved")  # from here on there is an environment, with little in it
-            killed.signal(signal.SIGKILL, "all")
-            killed.end()
-            if moment == "Installing dependencies":
-                for folder in [*tmp_path.rglob("site-packages"), *tmp_path.glob("mlflow-*")]:
-                    os.utime(folder, (0, 0))  # else another process may be at work there
-                told = type_in(project, self.COMMAND, **fresh)
-                assert told.returncode == 1 and "lacks " in told.stdout, told.stdout
-                cure = re.search("rm -r .*", told.stdout)[0]
-                assert type_in(project, cure).returncode == 0
-        after = Typed(project, self.COMMAND, **fresh)
+        fresh = {**ELSEWHERE, "MLFLOW_ENV_ROOT": str(tmp_path)}
+        with socket.create_server(("127.0.0.1", 0)) as index:  # which never answers
+            url = f"http://127.0.0.1:{index.getsockname()[1]}"
+            stuck = {"UV_NO_CACHE": "1", "UV_DEFAULT_INDEX": url, "UV_NO_FIND_LINKS": "1"}
+            for moment in ["Installing dependencies", "1/1 data_extraction"]:
+                killed = Typed(project, DOWNLOAD, **fresh, **stuck)
+                killed.until(moment)
+                index.accept()[0].close()  # of uv: there is an environment, with nothing in it
+                killed.signal(signal.SIGKILL, "all")
+                killed.end()
+                if moment == "Installing dependencies":
+                    for folder in [*tmp_path.rglob("site-packages"), *tmp_path.glob("mlflow-*")]:
+                        os.utime(folder, (0, 0))  # else another process may be at work there
+                    told = type_in(project, DOWNLOAD, **fresh)
+                    assert told.returncode == 1 and "lacks " in told.stdout, told.stdout
+                    cure = re.search("rm -r .*", told.stdout)[0]
+                    assert type_in(project, cure).returncode == 0
+                    # main.py's own can be made; the next to be killed makes the component's
+                    made = type_in(project, f"{DOWNLOAD} -P hydra_options=main.plan=true", **fresh)
+                    assert made.returncode == 0, made.stdout
+        after = Typed(project, DOWNLOAD, **fresh)
         assert after.end() == 0, after.text
 
 
+@nightly
 def test_conda(project, tmp_path):
     """With conda no option is needed; a double stands in for conda's channels."""
     conda = tmp_path / "conda/bin/conda"
@@ -184,8 +274,8 @@ def test_conda(project, tmp_path):
     profile = tmp_path / "conda/etc/profile.d/conda.sh"
     profile.parent.mkdir(parents=True)
     profile.write_text(f'conda() {{ source "{tmp_path}/conda/envs/$2/bin/activate"; }}\n')
-    command = documented("README.md", "mlflow run .")
-    ran = type_in(project, f"{command} -P steps=data_extraction", CONDA_EXE=str(conda))
+    command = "mlflow run . -P steps=data_extraction"
+    ran = type_in(project, command, CONDA_EXE=str(conda), **ELSEWHERE)
     assert ran.returncode == 0, ran.stdout
     store = store_of(project)
     (run,) = store.children(store.pipeline())
@@ -194,10 +284,8 @@ def test_conda(project, tmp_path):
     assert len(list((tmp_path / "conda/envs").iterdir())) == 2
 
 
-def test_without_conda_the_cure_is_one_option(project):
-    command = documented("README.md", "mlflow run . -P steps=data_extraction")
-    ran = type_in(project, command, CONDA_EXE="/nowhere/conda")
+@slow
+def test_without_conda_mlflow_says_so(project):
+    ran = type_in(project, "mlflow run . -P steps=data_extraction", CONDA_EXE="/nowhere/conda")
     assert ran.returncode != 0
     assert "conda" in ran.stdout
-    cured = type_in(project, f"{command} --env-manager local", CONDA_EXE="/nowhere/conda")
-    assert cured.returncode == 0, cured.stdout

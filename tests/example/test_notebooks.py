@@ -2,14 +2,13 @@
 
 import sys
 
-import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, type_in
 
-from _utils.tabular.tables import to_parquet
+from _utils.tabular.convert import to_parquet
 
 NOTEBOOKS = sorted([*ROOT.glob("notebooks/**/*.ipynb"), *ROOT.glob("src/*/*.ipynb")])
 
@@ -25,6 +24,7 @@ def test_they_are_kept_without_outputs(path):
 RAW = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cars",
     [
@@ -39,6 +39,8 @@ RAW = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv")
 )
 @pytest.mark.filterwarnings("ignore")
 def test_the_first_look_at_any_data(cars, tmp_path, monkeypatch):
+    from matplotlib import pyplot as plt
+
     cars.to_csv(tmp_path / "x.csv", index=False)
     to_parquet(tmp_path / "x.csv", tmp_path / "x.parquet")
     monkeypatch.setattr("_utils.artifacts.use_artifact", lambda _: tmp_path / "x.parquet")

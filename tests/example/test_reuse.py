@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from conftest import COMPONENTS, ROOT, clone, store_of, type_in
-from documents import documented
 
 pytestmark = pytest.mark.slow
 
@@ -87,23 +86,20 @@ def test_nothing_changed(run, project):
     assert pipeline.data.metrics["evaluation.mae"] == evaluation.data.metrics["mae"]
 
 
-def test_what_depends_on_a_parameter_and_what_is_named_run_again(project, planned):
+def test_what_depends_on_a_parameter_and_what_is_named_run_again(run, planned):
     options = "modeling.random_forest.n_estimators=7"  # no other test has it
     plan, text = planned(options)
     # Other values may be named too: the last run may have had any.
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", plan["train_random_forest"])
-    assert plan["evaluation"] == "random_forest is made anew"
+    assert plan["evaluation"] == "random_forest will be new"
     assert "-> random_forest:?" in text
-    rerun = documented("README.md", "main.rerun=[basic_cleaning]")
-    typed = type_in(project, f'{rerun[:-1]} {options}" --env-manager local')
-    assert typed.returncode == 0, typed.stdout
-    ran, text = not_reused(typed.stdout), typed.stdout
     options += " main.rerun=[basic_cleaning]"
+    ran, text = run(options)
     # What follows the cleaning is reused, for the bytes come out the same.
     expected = ["data_extraction", "basic_cleaning", "train_random_forest", "evaluation"]
     assert ran[:4] == expected
     # What uses the champion runs if there is another one
-    assert ("batch_scoring" in ran) == ("\nPromoted: " in text)
+    assert ("batch_scoring" in ran) == ("\nPromoted version" in text)
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", text)
     plan, _ = planned(options)
     assert plan["data_split"].startswith("same as run")
@@ -137,8 +133,7 @@ def test_a_changed_byte_is_refused_and_what_is_gone_is_made_again(run, project):
     (file,) = folder.glob("clean_data.parquet/*/clean_data.parquet")
     with file.open("r+b") as stream:
         stream.write(b"X")
-    again = documented("README.md", "main.reuse=false")
-    ran = type_in(project, f"{again} -P steps=data_check --env-manager local")
+    ran = type_in(project, "python main.py --steps=data_check main.reuse=false")
     assert ran.returncode == 1
     digest = made.data.tags["output.clean_data.parquet"]
     assert f"Artifact 'clean_data.parquet:{digest}' was changed" in ran.stdout
@@ -176,28 +171,17 @@ class TestPlan:
         folder = clone(tmp_path / "clone")
         ran = type_in(folder, "python main.py main.plan=true")
         assert ran.returncode == 0, ran.stdout
-        assert "always runs: cache: false" in ran.stdout
+        assert "always runs (caching is off)" in ran.stdout
         left = type_in(folder, "git status --porcelain --ignored").stdout
         assert "mlflow" not in left and "mlruns" not in left
 
     def test_nothing_is_run_or_recorded(self, project):
         before = len(store_of(project).runs())
-        plan = documented("README.md", "mlflow run . -e plan")
-        ran = type_in(project, f"{plan} --env-manager local")
+        ran = type_in(project, "mlflow run . -e plan --env-manager local")
         assert "reuse eda  same as run" in ran.stdout
-        assert "run   data_extraction  always runs: cache: false" in ran.stdout
+        assert "run   data_extraction  always runs (caching is off)" in ran.stdout
         assert len(store_of(project).runs()) == before
 
-    def test_faults_are_told(self, project):
-        ran = type_in(project, "python main.py main.plan=true main.steps=edda")
-        assert ran.returncode == 1 and "did you mean 'eda'?" in ran.stdout
-        ran = type_in(project, "python main.py main.plan=jpeg")
-        assert (
-            ran.returncode == 1
-            and "main.plan=jpeg: use True, False, 'mermaid' or 'svg'" in ran.stdout
-        )
-
-    def test_the_picture_in_the_readme_is_the_one_it_draws(self, project):
-        drawn = type_in(project, "python main.py main.plan=svg").stdout
-        assert drawn == (ROOT / "resources/images/pipeline.svg").read_text()
-        assert "flowchart TD" in type_in(project, "python main.py main.plan=mermaid").stdout
+    def test_the_diagram_of_the_documentation(self, project):
+        diagram = type_in(project, "python main.py main.plan=mermaid").stdout
+        assert f"```mermaid\n{diagram}```" in (ROOT / "MLpipeline.md").read_text()

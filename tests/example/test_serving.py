@@ -15,8 +15,7 @@ from servers import free_port
 
 pytestmark = pytest.mark.slow
 
-SERVE = documented("README.md", "mlflow run . -e serve") + " --env-manager local"
-README_REQUEST = documented("README.md", "curl http://127.0.0.1:8080/invocations")
+SERVE = "mlflow run . -e serve --env-manager local"
 BAD = [b"{garbage", b'{"dataframe_records": [{"no_gears": 6}]}', b" " * 2_000_000]
 
 
@@ -88,7 +87,8 @@ class Client(threading.Thread):
 
 def test_the_request_of_the_readme(serve, folder, versions, port):
     assert f"Version {versions[0]} of fuel_economy serves on http://127.0.0.1:{port}" in serve.text
-    for command in (changed(README_REQUEST, {"8080": str(port)}), request_told(serve)):
+    of_readme = documented("README.md", "curl http://127.0.0.1:8080/invocations")
+    for command in (changed(of_readme, {"8080": str(port)}), request_told(serve)):
         asked = type_in(folder, f"{command} --silent --show-error --include")
         head, _, answer = asked.stdout.replace("\r", "").partition("\n\n")
         assert f"x-model-version: {versions[0]}" in head
@@ -104,7 +104,7 @@ def request_told(serve: Typed) -> str:
 def test_a_port_that_is_taken_is_told(serve, folder, port):
     again = type_in(folder, f"python main.py --steps=serving serving.port={port}")
     assert again.returncode == 1
-    assert f"Port {port} of 127.0.0.1 cannot be served on: another program has it" in again.stdout
+    assert f"Port {port} of 127.0.0.1 cannot be opened (another program uses it)" in again.stdout
     assert "Traceback" not in again.stdout
 
 
@@ -114,7 +114,7 @@ def test_a_promotion_drops_no_request(serve, folder, versions, port):
     clients = [Client(port, body) for _ in range(3)]
     for client in clients:
         client.until(old)
-    promoted = type_in(folder, f"mlflow run . --env-manager local -e promote -P version={new}")
+    promoted = type_in(folder, f"python main.py --steps=promotion deployment.version={new}")
     assert promoted.returncode == 0, promoted.stdout
     for client in clients:
         client.until(new)

@@ -1,11 +1,11 @@
 """The whole example with its artifacts in other places, and used from another machine."""
 
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import Store, clone, store_of, type_in
-from documents import changed, documented
 
 from _utils.artifacts.index import outputs_of
 
@@ -31,15 +31,13 @@ def run_elsewhere(command, store, experiment, folder, **variables):
 
 def test_reference_in_an_object_store(s3, tracking_server, store, tmp_path):
     variables = {**s3.variables, "MLFLOW_TRACKING_URI": tracking_server.url}
-    # Those that publish an artifact
-    steps = "data_extraction,basic_cleaning,data_split,train_random_forest"
-    to_s3 = documented("README.md", "main.artifact_store=reference")
-    options = f"--env-manager local --experiment-name in-s3 -P steps={steps}"
-    ran = type_in(clone(tmp_path / "first"), f"{to_s3} {options}", **variables)
+    in_s3 = "main.artifact_store=reference main.storage_url=s3://bucket/folder"
+    command = f"python main.py --steps=data_extraction,basic_cleaning {in_s3}"
+    ran = type_in(clone(tmp_path / "first"), f"{command} main.experiment_name=in-s3", **variables)
     assert ran.returncode == 0, ran.stdout
     served = Store(tracking_server.url)
     published = [each for run in served.runs("in-s3") for each in outputs_of(run)]
-    assert len(published) == 5
+    assert len(published) == 2
     for artifact in published:
         place = f"s3://bucket/folder/{artifact.name}/{artifact.version}/"
         assert artifact.uri.startswith(place)
@@ -48,54 +46,42 @@ def test_reference_in_an_object_store(s3, tracking_server, store, tmp_path):
     assert not [run for run in runs if "artifacts" in served.files(run)]  # of MLflow
 
     shutil.rmtree(tmp_path / "first")
-    inputs = {
-        "model_artifact": "random_forest",
-        "train_artifact": "train_data.parquet",
-        "test_artifact": "test_data.parquet",
-    }
-    given = {key: f"{name}:{version_of(name, served, 'in-s3')}" for key, name in inputs.items()}
-    given |= {
-        "scores_by": "class",
-        "registered_model": "elsewhere",
-        "max_mae": "2.5",
-        "min_r2": "0.6",
-        "min_improvement": "0.01",
-    }
-    command = " ".join(["mlflow run src/evaluation", *(f"-P {k}={v}" for k, v in given.items())])
-    evaluated = run_elsewhere(command, served, "in-s3", tmp_path, **variables)
     # As where all was run on one machine, with its artifacts in MLflow
-    there = store.runs(filter_string="attributes.run_name = 'evaluation'")[-1]
-    assert evaluated.data.metrics == there.data.metrics
+    there = store.runs(filter_string="attributes.run_name = 'data_split'")[-1]
+    version = version_of("clean_data.parquet", served, "in-s3")
+    parameters = there.data.params | {"input_artifact": f"clean_data.parquet:{version}"}
+    values = " ".join(f"-P {shlex.quote(f'{key}={value}')}" for key, value in parameters.items())
+    split = run_elsewhere(
+        f"mlflow run src/data_split {values}", served, "in-s3", tmp_path, **variables
+    )
+    for name in ("train_data.parquet", "test_data.parquet"):
+        assert split.data.tags[f"output.{name}"] == there.data.tags[f"output.{name}"]
 
 
 def test_mlflow_with_a_tracking_server(tracking_server, tmp_path):
     variables = {"MLFLOW_TRACKING_URI": tracking_server.url}
-    command = documented("README.md", "main.experiment_name=trial")
-    options = "--env-manager local -P steps=data_extraction"
-    ran = type_in(clone(tmp_path / "first"), f"{command} {options}", **variables)
+    command = "python main.py --steps=data_extraction main.experiment_name=trial"
+    ran = type_in(clone(tmp_path / "first"), command, **variables)
     assert ran.returncode == 0, ran.stdout
     assert f"See the runs: {tracking_server.url}" in ran.stdout
     store = Store(tracking_server.url)
     shutil.rmtree(tmp_path / "first")
     version = version_of("raw_data.parquet", store, "trial")
-    command = documented("MLpipeline.md", "mlflow run src/eda")
-    command = changed(command, {"<version>": version})
+    command = f"mlflow run src/eda -P input_artifact=raw_data.parquet:{version}"
     eda = run_elsewhere(command, store, "trial", tmp_path, **variables)
     assert eda.data.tags["input.raw_data.parquet"] == version
     assert "eda.html" in store.files(eda)
 
 
 def test_wandb(wandb_server, tmp_path):
-    folder, home = clone(tmp_path / "clone"), tmp_path / "home"
+    folder, home = clone(tmp_path / "clone", store=True), tmp_path / "home"
     home.mkdir()
     variables = {**wandb_server.variables, "HOME": str(home)}
     before = {*wandb_server.versions}
     # Scripts, a notebook and an executable
-    steps = ["data_extraction", "eda", "basic_cleaning", "data_check", "data_split"]
-    steps += ["train_random_forest", "evaluation"]
-    options = "--env-manager local -P steps=" + ",".join(steps)
-    command = documented("README.md", "main.artifact_store=wandb")
-    ran = type_in(folder, f"{command} {options}", **variables)
+    steps = ["data_extraction", "eda", "basic_cleaning", "data_check"]
+    command = f"python main.py --steps={','.join(steps)} main.artifact_store=wandb"
+    ran = type_in(folder, command, **variables)
     assert ran.returncode == 0, ran.stdout
     store = store_of(folder)
     components = store.children(store.pipeline())

@@ -10,15 +10,14 @@ import mlflow
 import pandas as pd
 import pytest
 from conftest import Typed, store_of, type_in
-from documents import documented
 from servers import free_port
 
 from _utils.example.model import FEATURES, TARGET
 
 pytestmark = pytest.mark.slow
 
-BATCH = documented("README.md", "main.on_alarm=retrain")
-PROMOTE = documented("README.md", "mlflow run . -e promote -P version=1") + " --env-manager local"
+BATCH = "python main.py --steps=batch_scoring,monitoring main.on_alarm=retrain"
+PROMOTE = "mlflow run . -e promote -P version=1 --env-manager local"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def project(ran_once, tmp_path_factory):
 def server(project):
     """The champion, served: a function that asks it, and returns who answers."""
     port = free_port()
-    serve = Typed(project, f"mlflow run . --env-manager local -e serve -P port={port}")
+    serve = Typed(project, f"python main.py --steps=serving serving.port={port}")
     serve.until("Ctrl-C ends it")
     body = json.dumps({"dataframe_records": [dict.fromkeys(FEATURES)]}).encode()
     headers = {"Content-Type": "application/json"}
@@ -53,7 +52,7 @@ def server(project):
 def story(project, server):
     """What the terminal tells, after the 2021 batch has arrived."""
     assert server() == "1"
-    ran = type_in(project, f"{BATCH} --env-manager local")
+    ran = type_in(project, BATCH)
     assert ran.returncode == 0, ran.stdout
     return ran.stdout
 
@@ -72,7 +71,7 @@ def test_the_batch_raises_an_alarm(story, runs):
     metrics = first["monitoring"].data.metrics
     assert metrics["alarm"] == 1
     assert metrics["mae_ratio"] > 1.5  # its errors are up by half
-    assert "Alarm of monitoring: back to step 1" in story
+    assert "'monitoring' raised an alarm. Back to step 1" in story
 
 
 def test_the_second_time_runs_all_steps_on_old_and_new_data(runs):
@@ -110,10 +109,9 @@ def test_the_server_goes_over_to_it_and_back(story, server, project):
     while server() != "1":
         assert time.monotonic() < patience + 60
     # What was decided by hand stays so, for the evaluation is reused
-    evaluate = documented("MLpipeline.md", "mlflow run . -P steps=evaluation")
-    evaluated = type_in(project, f"{evaluate} --env-manager local")
+    evaluated = type_in(project, "python main.py --steps=evaluation")
     assert "1/1 evaluation reused" in evaluated.stdout
     assert server() == "1"
-    again = type_in(project, PROMOTE)
+    again = type_in(project, "python main.py --steps=promotion deployment.version=1")
     assert again.returncode == 0
     assert "is the champion already" in again.stdout

@@ -18,7 +18,7 @@ from _utils.artifacts import log_artifact, use_artifact
 from _utils.errors import UserError
 from _utils.models.registry import find_version, log_model
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 # Yesterday's model has a feature that today's has not, the other way round too
 YESTERDAY, TODAY = ["no_gears", "height"], ["no_gears", "engine_displacement"]

@@ -1,8 +1,8 @@
 """Runs a notebook as a component: python ../_utils/component/notebook.py run.ipynb --name=value ...
 
 Each `--name=value` replaces, as text, the variable of that name in the notebook's cell tagged
-"parameters". The executed page and the figures on it, named by the heading above them, become
-artifacts of the run.
+"parameters". The executed page, and its figures named by the headings above them, become artifacts
+of the run.
 """
 
 import argparse
@@ -24,16 +24,15 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from _utils.artifacts import current_run_id
 from _utils.component import launch, scratch_folder
 from _utils.errors import UserError
-from _utils.masking import without_server_path
-from _utils.variables import resolved, without_secrets
+from _utils.masking import without_secrets, without_server_path
+from _utils.variables import resolved
 
 
 def go(args: argparse.Namespace) -> None:
-    """Execute the notebook; publish it, also when one of its cells fails."""
+    """Execute the notebook; publish the page and the figures, also if a cell fails."""
     notebook = nbformat.read(args.notebook, as_version=4)
     set_parameters(notebook, args.parameters)
-    # The notebook is a process of its own; this tells it which run it works for.
-    os.environ["MLFLOW_RUN_ID"] = current_run_id()
+    os.environ["MLFLOW_RUN_ID"] = current_run_id()  # so that the kernel works for this run
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # for progress bars in a browser
     quiet = ["--log-level=ERROR"]
     client = NotebookClient(notebook, kernel_name="python3", timeout=None, extra_arguments=quiet)
@@ -44,49 +43,51 @@ def go(args: argparse.Namespace) -> None:
             if output.output_type == "error":
                 output.traceback = [*map(without_secrets, output.traceback)]
         raise UserError(f"{args.notebook.name}: {error.ename}: {error.evalue}") from error
-    except RuntimeError as error:  # nbclient's DeadKernelError, or it did not even start
+    except RuntimeError as error:  # the kernel was killed, or did not start
         raise UserError(
-            f"{args.notebook.name}: its kernel, the process that runs the cells, was killed "
-            f"({error}), perhaps because memory ran out. Load less data at once, or free memory."
+            f"{args.notebook.name}: the kernel, which runs the cells, was killed ({error}); "
+            "perhaps memory ran out. Load less data at once, or free memory."
         ) from error
     finally:
-        page = scratch_folder() / args.notebook.with_suffix(".html").name
-        page.write_text(as_page(notebook), encoding="utf-8")
-        mlflow.log_artifact(str(page))
+        publish(args.notebook.with_suffix(".html").name, as_page(notebook).encode())
         for name, png in figures(notebook).items():
-            figure = scratch_folder() / name
-            figure.write_bytes(png)
-            mlflow.log_artifact(str(figure), "figures")
+            publish(name, png, "figures")
+
+
+def publish(name: str, content: bytes, folder: str | None = None) -> None:
+    """Let the run have a file with this content."""
+    file = scratch_folder() / name
+    file.write_bytes(content)
+    mlflow.log_artifact(str(file), folder)
 
 
 def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) -> None:
     """Put a cell with the parameters after the one tagged "parameters", as papermill does.
 
-    One that takes from the environment reaches the kernel through it, so the page does not show it.
+    Values that take from the environment reach the kernel through it, so the page does not show
+    them.
 
     Raises:
         UserError: The notebook has no such cell.
     """
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
-    places = [place for place, of_cell in enumerate(tags) if "parameters" in of_cell]
-    if not places:
+    tagged = [number for number, of_cell in enumerate(tags) if "parameters" in of_cell]
+    if not tagged:
         raise UserError('The notebook has no cell tagged "parameters": tag the one that sets them.')
     lines = []
     for name, written in parameters.items():
-        if (value := resolved(written)) == written:
-            lines.append(f"{name} = {value!r}")
-        else:
+        lines.append(f"{name} = {written!r}")
+        if (value := resolved(written)) != written:
             os.environ[f"PARAMETER_{name}"] = value
-            lines.append(f"import os; {name} = os.environ['PARAMETER_{name}']  # {written!r}")
+            lines[-1] = f"import os; {name} = os.environ['PARAMETER_{name}']  # {written!r}"
     cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
-    notebook.cells.insert(places[0] + 1, cell)
+    notebook.cells.insert(tagged[0] + 1, cell)
 
 
 def as_page(notebook: nbformat.NotebookNode) -> str:
     """The notebook as one HTML page that opens without a network.
 
-    The defaults of the parameters are left out, for the values that were used stand below them. So
-    are the numbers of the cells, which would begin with 2.
+    It shows the parameters' values and not their defaults, and no cell numbers.
     """
     urls = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url"]
     exporter = HTMLExporter(
@@ -95,40 +96,31 @@ def as_page(notebook: nbformat.NotebookNode) -> str:
         exclude_output_prompt=True,
     )
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"parameters"}), True)
-    page, _ = exporter.from_notebook_node(notebook)
-    return without_server_path(page)
+    return without_server_path(exporter.from_notebook_node(notebook)[0])
 
 
 def figures(notebook: nbformat.NotebookNode) -> dict[str, bytes]:
-    """The PNG images among the outputs, in their order.
+    """The PNG images among the outputs by file names such as `02_the_target.png`.
 
-    Returns:
-        The images by file names, which are made of a number and the heading above the image:
-        `02_the_target.png`.
+    A name has the number of the image and the heading above it.
     """
-    found: dict[str, bytes] = {}
+    images: dict[str, bytes] = {}
     heading = "figure"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading = [heading, *re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)][-1]
-        images = [output.get("data", {}).get("image/png") for output in cell.get("outputs", [])]
-        for image in filter(None, images):
-            title = "_".join(re.findall(r"\w+", heading.lower()))[:60]
-            found[f"{len(found) + 1:02}_{title}.png"] = base64.b64decode(image)
-    return found
-
-
-def parse_parameter(text: str) -> tuple[str, str]:
-    """Split `--name=value`."""
-    name, _, value = text.removeprefix("--").partition("=")
-    return name, value
+        for output in cell.get("outputs", []):
+            if png := output.get("data", {}).get("image/png"):
+                title = "_".join(re.findall(r"\w+", heading.lower()))[:60]
+                images[f"{len(images) + 1:02}_{title}.png"] = base64.b64decode(png)
+    return images
 
 
 if __name__ == "__main__":
-    # No parameter is taken for the beginning of --help
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("notebook", type=Path, help="the notebook to execute")
     known, rest = parser.parse_known_args()
-    parser.set_defaults(parameters=dict(map(parse_parameter, rest)))
+    words = [word.removeprefix("--").partition("=") for word in rest]
+    parser.set_defaults(parameters={name: value for name, _, value in words})
     sys.argv[1:] = [str(known.notebook)]
     launch(go, parser)

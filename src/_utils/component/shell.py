@@ -28,21 +28,22 @@ def main(arguments: list[str]) -> None:
     verbs.add_parser("use").add_argument("reference", help="name:version")
     log = verbs.add_parser("log")
     log.add_argument("path", help="file or folder")
-    log.add_argument("--type", required=True, help="what kind of thing it is")
+    log.add_argument("--type", required=True, help="kind of artifact, such as raw_data")
     log.add_argument("--description", default="", help="one sentence about it")
     tag = verbs.add_parser("tag")
     tag.add_argument("key")
     tag.add_argument("value")
     verbs.add_parser("resolve").add_argument("argument")
     args = parser.parse_args(arguments)
-    if args.verb == "use":
-        print(use_artifact(args.reference))
-    elif args.verb == "log":
-        log_artifact(args.path, type=args.type, description=args.description)
-    elif args.verb == "resolve":
-        print(resolved_argument(args.argument))
-    else:
-        MlflowClient().set_tag(current_run_id(), args.key, args.value)
+    match args.verb:
+        case "use":
+            print(use_artifact(args.reference))
+        case "log":
+            log_artifact(args.path, type=args.type, description=args.description)
+        case "tag":
+            MlflowClient().set_tag(current_run_id(), args.key, args.value)
+        case "resolve":
+            print(resolved_argument(args.argument))
 
 
 if __name__ == "__main__":

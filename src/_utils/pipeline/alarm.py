@@ -4,46 +4,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import mlflow
+from hydra.core.hydra_config import HydraConfig
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV
 from omegaconf import DictConfig, OmegaConf
 
+from _utils.command_line import as_line
+from _utils.internals import PROJECT_ENV
 from _utils.pipeline.dead_runs import PROCESS, process_tag
 from _utils.pipeline.report import Result, console
 from _utils.pipeline.runs import env_manager_of, mask_tags
-from _utils.variables import as_written
+from _utils.variables import recorded
 
 ALARM = "alarm"  # metric: above 0 a component raises an alarm
 
 
-def has_to_retrain(main: DictConfig, results: list[Result]) -> bool:
-    """Tell of alarms; returns whether they send the pipeline back to its first step.
+def has_to_retrain(on_alarm: str, results: list[Result]) -> bool:
+    """Report alarms; returns whether they send the pipeline back to its first step.
 
     Args:
-        main: The section `main` of the config.
+        on_alarm: `main.on_alarm` of the config.
         results: Of the components that ran.
     """
     raised = [result.name for result in results if result.metrics.get(ALARM, 0) > 0]
     if not raised:
         return False
-    cure = "back to step 1, with the values of main.retrain"
-    if main.on_alarm == "report":
-        cure = "main.on_alarm=retrain would train again, with the new data"
-    console.print(f"Alarm of {', '.join(raised)}: {cure}.", style="yellow", highlight=False)
-    return main.on_alarm == "retrain"
+    message = f"'{', '.join(raised)}' raised an alarm. "
+    if on_alarm == "retrain":
+        message += "Back to step 1, with the values of main.retrain."
+    else:
+        overrides = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))
+        command = as_line(["python", "main.py", *overrides, "main.on_alarm=retrain"])
+        message += f"To retrain with the new data: {command}"
+    console.print(message, style="yellow", markup=False, highlight=False)
+    return on_alarm == "retrain"
 
 
 def retraining(config: DictConfig) -> DictConfig:
-    """The config of the second time: all steps, with the values of `main.retrain`."""
-    overrides = as_written(config.main).get("retrain") or []
-    values = OmegaConf.from_dotlist([*overrides, "main.steps=all"])
-    return OmegaConf.merge(config, values)
+    """The config of the second round: all steps, with the values of `main.retrain`."""
+    as_written = OmegaConf.to_container(config.main.retrain) if config.main.retrain else []
+    return OmegaConf.merge(config, OmegaConf.from_dotlist([*as_written, "main.steps=all"]))
 
 
 @contextmanager
 def retraining_run(pipeline: Run) -> Iterator[Run]:
-    """The MLflow run of the second time, a child of the pipeline's."""
-    tags = {MLFLOW_PROJECT_ENV: env_manager_of(pipeline), PROCESS: process_tag()}
+    """The MLflow run of the second round, a child of the pipeline's."""
+    tags = {PROJECT_ENV: env_manager_of(pipeline), PROCESS: process_tag()}
     with mlflow.start_run(run_name="retraining", nested=True, tags=tags) as run:
         mask_tags(run)
         yield run

@@ -6,27 +6,23 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import psutil
-from hydra import compose
-from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.projects.submitted_run import LocalSubmittedRun, SubmittedRun
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mlflow.utils.process import ShellCommandException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from rich.markup import escape
 
-from _utils.artifacts.index import outputs_of, parse_reference
+from _utils.artifacts.index import PINNED, outputs_of, parse_reference
 from _utils.artifacts.stores import component_run
 from _utils.backends.component_backend import MLFLOWS_NAMES
 from _utils.command_line import as_line
 from _utils.errors import UserError
+from _utils.masking import without_secrets
 from _utils.pipeline.log import Log
 from _utils.pipeline.plan import Component, as_latest
 from _utils.pipeline.processes import end_processes, typed_command, working_for
@@ -39,14 +35,11 @@ from _utils.pipeline.reuse import (
     record_reuse,
 )
 from _utils.pipeline.runs import SWEEP, env_manager_of, mask_tags
-from _utils.variables import as_written, without_secrets
-
-# Keys of `main` that a component depends on
-OUTSIDE = ("artifact_store", "storage_url", "backend", "backend_config")
 
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     """Run or reuse the components in order, up to and including the first that fails."""
+    os.environ[PINNED] = "true"
     # `python` in an MLproject is to be the one that runs this file, also where the environment
     # was not activated; under conda, virtualenv and uv MLflow puts the component's own before it.
     own, *path = str(Path(sys.executable).parent), *os.get_exec_path()
@@ -217,7 +210,7 @@ def _end_run(run_id: str, status: str, component: Component, log: Log) -> Run:
     return client.get_run(run_id)
 
 
-def raise_for_failure(results: list[Result], config: DictConfig) -> None:
+def raise_for_failure(results: list[Result]) -> None:
     """Raise UserError if the last component failed, with the end of a log that was not shown."""
     if not results or results[-1].status == "FINISHED":
         return
@@ -237,28 +230,5 @@ def raise_for_failure(results: list[Result], config: DictConfig) -> None:
         lines += ["Its last lines:", *(f"  | {line}" for line in failed.log.last_lines)]
     lines.append(f"Its whole log: {failed.log.place}")
     if SWEEP not in os.environ:
-        lines.append(how_to_go_on([result.name for result in results], config))
+        lines.append(f"Fix the cause, then continue with: `{as_line(typed_command())}`")
     raise UserError("\n".join(lines))
-
-
-def how_to_go_on(names: list[str], config: DictConfig) -> str:
-    """What to do after a failure: the same command helps unless a value typed in it is the cause.
-
-    Args:
-        names: The components that ran.
-        config: What they were given.
-    """
-    with suppress(OmegaConfBaseException):  # without what was typed the config may be incomplete
-        configured = compose(HydraConfig.get().job.config_name)
-        if what_they_get(names, config) == what_they_get(names, configured):
-            return f"Fix the cause, then continue with: `{as_line(typed_command())}`"
-    return (
-        "Fix the cause, or the values in the command, and run it again: components that have "
-        "finished are reused."
-    )
-
-
-def what_they_get(names: list[str], config: DictConfig) -> list[Any]:
-    """All values of a config that these components depend on."""
-    components, main = as_written(config.components), as_written(config.main)
-    return [components.get(name) for name in names] + [main.get(key) for key in OUTSIDE]

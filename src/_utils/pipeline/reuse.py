@@ -1,8 +1,8 @@
 """Reuse: a finished run with the same code, environment and pinned parameters serves again.
 
 All that a component's result depends on is its cache key, which its run keeps as `cache_key.json`.
-The digest of it is the run's tag `cache_key`, set when the component has ended well: so a run that
-was killed is never taken for a whole one.
+The digest of the key is the run's tag `cache_key`, set when the component has ended well: so a run
+that was killed is never taken for a whole one.
 """
 
 import hashlib
@@ -18,19 +18,13 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
-from mlflow.projects.utils import load_project
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_PARENT_RUN_ID,
-    MLFLOW_RUN_NOTE,
-    MLFLOW_SOURCE_NAME,
-    MLFLOW_SOURCE_TYPE,
-    MLFLOW_USER,
-)
 
+from _utils import internals
 from _utils.artifacts import is_present
 from _utils.artifacts.digests import digest_of
 from _utils.artifacts.index import all_experiments, all_pages, outputs_of
 from _utils.artifacts.stores import chosen_place
+from _utils.environment import told
 from _utils.pipeline.plan import Component
 from _utils.pipeline.runs import SWEEP
 from _utils.pipeline.sources import named_by, sources_of
@@ -39,16 +33,15 @@ from _utils.variables import counted
 CACHE_KEY = "cache_key"
 CACHE_KEY_FILE = "cache_key.json"
 REUSED_FROM = "reused_from"
-LARGEST_BATCH = 100  # parameters that MLflow takes at once
-COPIED_TAGS = (MLFLOW_USER, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, "job_type")
+COPIED_TAGS = (internals.USER, internals.SOURCE_NAME, internals.SOURCE_TYPE, "job_type")
 
 
 @dataclass(frozen=True)
 class Decision:
     """Whether a component runs or is reused, and why."""
 
-    run: Run | None  # the finished run that has the same, if there is one
-    reasons: list[str]  # why it runs; none if `run` serves again
+    run: Run | None  # the finished run that has the same cache key, if there is one
+    reasons: list[str]  # why the component runs; empty if `run` serves again
 
     @property
     def versions(self) -> dict[str, str]:
@@ -59,20 +52,17 @@ class Decision:
 def decide(component: Component, key: dict[str, Any], experiment_id: str) -> Decision:
     """Look for a finished run that can serve again as this component, its inputs pinned.
 
-    What has to run in any case does so once in a sweep.
+    A component that always runs does so once in a sweep.
     """
-    sweep_id = os.environ.get(SWEEP)
-    if component.must_run and sweep_id and (run := find_run(component, key, sweep_id)):
-        return Decision(run, [])
-    run = find_run(component, key)
-    if component.must_run:
+    run = find_run(component, key, told(SWEEP) if component.must_run else "")
+    if component.must_run and not (run and told(SWEEP)):
         return Decision(run, [component.must_run])
     return Decision(run, [] if run else explain(component, key, experiment_id))
 
 
 def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
     """Within this no other job of a sweep works on a component with the same cache key."""
-    if SWEEP not in os.environ:
+    if not told(SWEEP):
         return nullcontext()
     folder = Path(HydraConfig.get().sweep.dir) / "locks"
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,15 +72,16 @@ def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
 def cache_key(component: Component) -> dict[str, Any]:
     """All that the component's result depends on: the content of files, and its parameters."""
     root = component.folder.parents[1]
-    project = load_project(str(component.folder))
     files = [*sources_of(component.folder)[0], *named_by(component.values, component.folder)[0]]
-    if project.env_config_path:  # usually one of them already
-        files.append(Path(os.path.normpath(project.env_config_path)))
+    if environment := internals.load_mlproject(component.folder).env_config_path:
+        files.append(Path(os.path.normpath(environment)))  # usually one of them already
     names = {path: path.relative_to(root) if path.is_relative_to(root) else path for path in files}
-    digests = {name.as_posix(): digest_of(path)[:12] for path, name in names.items()}
     parameters = component.parameters | {"main.artifact_store": chosen_place()}
-    parameters = {name: counted(text) for name, text in parameters.items()}
-    return {"entry_point": "main", "files": digests, "parameters": parameters}
+    return {
+        "entry_point": "main",
+        "files": {name.as_posix(): digest_of(path)[:12] for path, name in names.items()},
+        "parameters": {name: counted(text) for name, text in parameters.items()},
+    }
 
 
 def digest_of_key(key: dict[str, Any]) -> str:
@@ -112,23 +103,18 @@ def find_run(component: Component, key: dict[str, Any], sweep_id: str = "") -> R
 
 
 def _is_whole(component: Component, run: Run) -> bool:
-    """Tell whether all that a run published is known and there, and all that it declares."""
-    outputs, published = (
-        outputs_of(run),
-        [key for key in run.data.tags if key.startswith("output.")],
-    )
+    """Tell whether a run published all that it should, and all of that can still be read."""
+    outputs, published = outputs_of(run), [k for k in run.data.tags if k.startswith("output.")]
+    if len(outputs) < len(published) or component.unpublished(run):
+        return False
     try:
-        return (
-            len(outputs) == len(published)
-            and not component.unpublished(run)
-            and all(map(is_present, outputs))
-        )
+        return all(map(is_present, outputs))
     except Exception:  # of a store that cannot be reached
         return False
 
 
 def explain(component: Component, key: dict[str, Any], experiment_id: str) -> list[str]:
-    """Why no run can serve again: what is different from the component's last one."""
+    """Why no run can serve again: what is different from the component's last run."""
     last = MlflowClient().search_runs(
         [experiment_id],
         f"attributes.run_name = '{component.name}' and attributes.status = 'FINISHED' "
@@ -148,17 +134,15 @@ def explain(component: Component, key: dict[str, Any], experiment_id: str) -> li
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What is different between two cache keys, a line for each file and parameter."""
     reasons = []
-    for file in sorted(old["files"].keys() | new["files"].keys()):
-        if file not in new["files"]:
-            reasons.append(f"{file} is gone")
-        elif file not in old["files"]:
-            reasons.append(f"{file} is new")
-        elif old["files"][file] != new["files"][file]:
-            reasons.append(f"{file} changed")
-    before, after = _leaves(old["parameters"]), _leaves(new["parameters"])
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            values = f"{before.get(name, 'unset')} -> {after.get(name, 'unset')}"
+    before, now = old["files"], new["files"]
+    for file in sorted(before.keys() | now.keys()):
+        if before.get(file) != now.get(file):
+            change = "changed" if file in before else "is new"
+            reasons.append(f"{file} {change if file in now else 'is gone'}")
+    before, now = _leaves(old["parameters"]), _leaves(new["parameters"])
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            values = f"{before.get(name, 'unset')} -> {now.get(name, 'unset')}"
             reasons.append(f"parameter {name} {values}")
     return reasons
 
@@ -171,10 +155,8 @@ def _leaves(parameters: dict[str, Any], prefix: str = "") -> dict[str, str]:
             inner = json.loads(value) if isinstance(value, str) else value
         except json.JSONDecodeError:
             inner = value
-        if isinstance(inner, dict):
-            leaves |= _leaves(inner, f"{prefix}{name}.")
-        else:
-            leaves[f"{prefix}{name}"] = str(value)
+        nested = _leaves(inner, f"{prefix}{name}.") if isinstance(inner, dict) else {}
+        leaves |= nested or {f"{prefix}{name}": str(value)}
     return leaves
 
 
@@ -182,7 +164,7 @@ def make_reusable(run_id: str, key: dict[str, Any]) -> None:
     """Let the run of a component that ended well serve again."""
     client = MlflowClient()
     client.log_dict(run_id, key, CACHE_KEY_FILE)
-    if sweep_id := os.environ.get(SWEEP):
+    if sweep_id := told(SWEEP):
         client.set_tag(run_id, "sweep", sweep_id)
     client.set_tag(run_id, CACHE_KEY, digest_of_key(key))
 
@@ -191,27 +173,20 @@ def record_reuse(component: Component, source: Run, pipeline: Run) -> str:
     """Make the child run that stands for a reused component, with what its source made.
 
     Returns:
-        Its id.
+        The id of the child run.
     """
-    client, of_source = MlflowClient(), source.info
+    client, info, data = MlflowClient(), source.info, source.data
     kept = ("input.", "output.", "artifact.")
-    tags = {
-        name: value
-        for name, value in source.data.tags.items()
-        if name.startswith(kept) or name in COPIED_TAGS
-    }
-    page = f"#/experiments/{of_source.experiment_id}/runs/{of_source.run_id}"
+    tags = {k: v for k, v in data.tags.items() if k.startswith(kept) or k in COPIED_TAGS}
+    page = f"#/experiments/{info.experiment_id}/runs/{info.run_id}"
     tags |= {
-        MLFLOW_PARENT_RUN_ID: pipeline.info.run_id,
-        REUSED_FROM: of_source.run_id,
-        MLFLOW_RUN_NOTE: f"Reused: [the run it comes from]({page}) has the figures and the log.",
+        internals.PARENT_RUN_ID: pipeline.info.run_id,
+        REUSED_FROM: info.run_id,
+        internals.RUN_NOTE: f"Reused: [the source run]({page}) has the figures and the log.",
     }
-    run = client.create_run(pipeline.info.experiment_id, tags=tags, run_name=component.name)
-    started = run.info.start_time
-    metrics = [Metric(key, value, started, 0) for key, value in source.data.metrics.items()]
-    params = [Param(key, value) for key, value in source.data.params.items()]
-    client.log_batch(run.info.run_id, metrics, params[:LARGEST_BATCH])
-    for first in range(LARGEST_BATCH, len(params), LARGEST_BATCH):
-        client.log_batch(run.info.run_id, params=params[first : first + LARGEST_BATCH])
-    client.set_terminated(run.info.run_id)
-    return run.info.run_id
+    run = client.create_run(pipeline.info.experiment_id, tags=tags, run_name=component.name).info
+    metrics = [Metric(key, value, run.start_time, 0) for key, value in data.metrics.items()]
+    params = [Param(key, value) for key, value in data.params.items()]
+    client.log_batch(run.run_id, metrics, params)  # MLflow divides what is too much for a request
+    client.set_terminated(run.run_id)
+    return run.run_id

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import mlflow
 import yaml
@@ -29,13 +29,13 @@ from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
 from omegaconf import DictConfig, OmegaConf
 
 from _utils.errors import UserError, explain
+from _utils.masking import without_secrets
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import launcher, reader_is_gone
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.server import serve_tracking_store
-from _utils.pipeline.turn import take_turn
-from _utils.variables import as_written, recorded, without_secrets
+from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"
 LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
@@ -116,7 +116,7 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     """
     with faults_told():
         check_machine(config.main)
-        store_uri = serve_tracking_store()
+        serve_tracking_store()
         client = MlflowClient()
         os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
         launched_by, launched_id = launcher(), os.environ.pop("MLFLOW_RUN_ID", None)
@@ -126,7 +126,6 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
         else:
             find_experiment(config.main.experiment_name)
             experiment = mlflow.set_experiment(config.main.experiment_name)
-        take_turn(config.main, experiment.name, store_uri, launched_id)
         if closed := close_dead_runs():
             console.print(f"Closed {closed} runs whose process is gone.", style="dim")
     if launched:
@@ -197,11 +196,8 @@ def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
     return run
 
 
-def as_record(config: DictConfig) -> str:
-    """The config as YAML, without secrets: resolved, but for what components take from outside."""
-    values = as_written(config)
-    main = OmegaConf.to_container(config.main, resolve=True)
-    values["main"] = main | {"retrain": values["main"].get("retrain")}  # values of other sections
+def as_record(values: dict[str, Any]) -> str:
+    """The values of a config as YAML, without secrets."""
     return yaml.safe_dump(recorded(values), sort_keys=False, allow_unicode=True)
 
 

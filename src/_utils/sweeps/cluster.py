@@ -6,11 +6,9 @@ import subprocess
 import time
 from pathlib import Path
 
-import mlflow
 from omegaconf import DictConfig, OmegaConf
 
-from _utils.errors import UserError
-from _utils.masking import SERVED
+from _utils.pipeline.faults import check_server
 
 HERE = ("basic", "joblib", "submitit_local")  # launchers that use this machine only
 PASSED_ON = (  # variables, without any that may hold a secret: Ray shows them
@@ -25,7 +23,6 @@ CURES = {
     "TIMEOUT": "Give jobs more time: hydra.launcher.timeout_min=<minutes>.",
     "OUT_OF_MEMORY": "Give jobs more memory: hydra.launcher.mem_gb=<GB>.",
 }
-DOCUMENTED = "see 'Sweeps on a cluster' in MLpipeline.md."
 
 
 def check_tracking(launcher: str) -> None:
@@ -36,21 +33,6 @@ def check_tracking(launcher: str) -> None:
     """
     if launcher not in HERE:
         check_server(f"hydra/launcher={launcher}")
-
-
-def check_server(wanted: str) -> None:
-    """Refuse a tracking store that is no server.
-
-    Raises:
-        UserError: The store is a file or a database; the message says that `wanted` needs more.
-    """
-    scheme = os.environ.get(SERVED) or mlflow.get_tracking_uri().partition(":")[0]
-    if scheme not in ("http", "https", "databricks"):
-        raise UserError(
-            f"{wanted} runs on machines that cannot reach the tracking store ({scheme}:...) of "
-            "this one: start `mlflow server` with a PostgreSQL database and set "
-            f"MLFLOW_TRACKING_URI=http://<host>:<port>; {DOCUMENTED}"
-        )
 
 
 def pass_on_environment(launcher: DictConfig) -> None:

@@ -30,7 +30,7 @@ def component(backend: str, **config: str) -> Component:
 @pytest.mark.parametrize(
     ("backend", "config", "told"),
     [
-        ("cloud", {}, "backend 'cloud' is none: allowed are local, slurm, kubernetes, databricks."),
+        ("cloud", {}, "unknown backend 'cloud': choose from local, slurm, kubernetes, databricks."),
         ("slurm", {}, "backend slurm needs the command srun."),
         ("slurm", {}, "main.backend=slurm runs on machines that cannot reach the tracking store"),
         ("kubernetes", {}, "backend kubernetes needs the command docker."),

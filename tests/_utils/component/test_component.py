@@ -1,4 +1,4 @@
-"""What a run.py works in, seen from a process of its own, as MLflow starts it."""
+"""What a run.py runs in, seen from a process of its own, as MLflow starts it."""
 
 import subprocess
 import sys
@@ -7,7 +7,8 @@ import mlflow
 import pytest
 from conftest import ROOT, Store
 
-from _utils.component import plain_names
+from _utils.component import declared_options, plain_names
+from _utils.component.launch import declared_parser
 
 SCRIPT = """
 import argparse, sys
@@ -23,20 +24,34 @@ def go(args):
     log_artifact(target, type="text")
     {body}
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--x", type={kind})
+{launch}
+"""
+MLPROJECT = """
+entry_points:
+  main:
+    parameters:
+      x: string
+      n: {type: int, default: 3}
+      limits: {type: json, default: ""}
+    command: python run.py --x={x} --n={n} --limits={limits}
+"""
+# As the scaffold made it before an MLproject had types
+EARLIER = """
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--x", type=int, required=True, help="say what it is")
 launch(go, parser)
 """
 
 
 @pytest.fixture
 def component(scratch_store, tmp_path):
-    """Runs a component with this last line; returns the ended process and its run."""
+    """Runs a component with this last line of `go`; returns the ended process and its run."""
     store = Store(scratch_store)
 
-    def component(body, kind="str"):
+    def component(body, *arguments, launch="launch(go)"):
         script = tmp_path / "run.py"
-        script.write_text(SCRIPT.format(src=str(ROOT / "src"), body=body, kind=kind))
+        script.write_text(SCRIPT.format(src=str(ROOT / "src"), body=body, launch=launch))
+        (tmp_path / "MLproject").write_text(MLPROJECT)
         experiment = mlflow.set_experiment("component")
         run = store.client.create_run(experiment.experiment_id)
         variables = {
@@ -47,7 +62,7 @@ def component(scratch_store, tmp_path):
             "PW": "s3cret",
         }
         ran = subprocess.run(
-            [sys.executable, str(script), "--x=a ${oc.env:PW}"],
+            [sys.executable, str(script), "--x=a ${oc.env:PW}", *arguments],
             env=variables,
             capture_output=True,
             text=True,
@@ -58,7 +73,8 @@ def component(scratch_store, tmp_path):
 
 
 def test_success(component, tmp_path):
-    ran, run, store = component("pass")
+    body = "assert (args.x, args.n, args.limits) == ('a s3cret', 3, {'a': 1}), args"
+    ran, run, store = component(body, '--limits={"a": 1}')
     assert (ran.returncode, run.info.status) == (0, "FINISHED"), ran.stderr
     assert "output.result.txt" in run.data.tags
     assert f"mlflow=={mlflow.__version__}" in store.text(run, "requirements.txt", tmp_path)
@@ -74,16 +90,38 @@ def test_a_fault_of_the_user_is_told_without_traceback(component, tmp_path):
 
 
 def test_any_other_fault_is_told_with_it(component, tmp_path):
-    ran, run, store = component("assert args.x == 'a s3cret'; raise ValueError(args.x)")
+    ran, run, store = component("assert args.limits is None; raise ValueError(args.x)")
     assert (ran.returncode, run.info.status) == (1, "FAILED")
     assert "Traceback" in ran.stderr and "ValueError: a ${oc.env:PW}" in ran.stderr
     assert "s3cret" not in ran.stderr + store.text(run, "traceback.txt", tmp_path)
 
 
-def test_a_wrong_value_from_the_environment_is_not_told(component):
-    ran, run, _ = component("pass", kind="int")
+def test_a_wrong_value_is_one_line_without_secrets(component, tmp_path):
+    ran, run, store = component("pass", "--n=${oc.env:PW}")
     assert (ran.returncode, run.info.status) == (1, "FAILED")
+    told = "argument --n: '${oc.env:PW}' is not of the type int: write a whole number, such as 42."
+    assert ran.stderr.strip().splitlines()[-1].startswith(told)
+    assert "UserError" in store.text(run, "traceback.txt", tmp_path)
+
+
+def test_a_component_with_a_parser_of_its_own_still_runs(component):
+    ran, run, _ = component("assert args.x == 8", launch=EARLIER.replace("=int", "=len"))
+    assert run.info.status == "FINISHED", ran.stderr
+    ran, run, _ = component("pass", launch=EARLIER)
     assert "argument --x: invalid int value: 'a ${oc.env:PW}'" in ran.stderr
+
+
+def test_help_tells_all(monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "src/data_split/run.py")])
+    told = " ".join(declared_parser(test_help_tells_all).format_help().split())
+    assert __doc__ in told
+    assert "--seed int Seed of the random split" in told
+    assert "[--stratify_by string]" in told
+
+
+def test_options_of_a_folder():
+    options = declared_options(ROOT / "src/data_check")
+    assert options["min_rows"]["required"] and options["min_rows"]["type"]("7") == 7
 
 
 def test_any_column_has_a_name_that_mlflow_takes(scratch_store):

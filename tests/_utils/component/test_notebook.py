@@ -5,7 +5,7 @@ from argparse import Namespace
 import nbformat
 import pytest
 
-from _utils.component.notebook import as_page, figures, go, parse_parameter, set_parameters
+from _utils.component.notebook import as_page, figures, go, set_parameters
 from _utils.errors import UserError
 
 PNG = base64.b64encode(b"a picture").decode()
@@ -97,12 +97,5 @@ def test_a_kernel_that_is_killed_is_told(tmp_path, monkeypatch):
     nbformat.write(nbformat.v4.new_notebook(cells=[parameters, kill]), file)
     monkeypatch.setattr("_utils.component.notebook.mlflow.log_artifact", lambda *_: None)
     monkeypatch.setenv("MLFLOW_RUN_ID", "run")
-    with pytest.raises(UserError, match=r"run.ipynb: its kernel, .* was killed \(Kernel died\)"):
+    with pytest.raises(UserError, match=r"run.ipynb: the kernel, .* was killed \(Kernel died\)"):
         go(Namespace(notebook=file, parameters={}))
-
-
-@pytest.mark.parametrize(
-    ("text", "parameter"), [("--a=1", ("a", "1")), ("--a=b=c", ("a", "b=c")), ("--a=", ("a", ""))]
-)
-def test_a_parameter_of_the_command_line(text, parameter):
-    assert parse_parameter(text) == parameter

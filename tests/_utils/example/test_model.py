@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from sklearn.dummy import DummyRegressor
 from sklearn.metrics import mean_absolute_error
 from sklearn.pipeline import Pipeline
@@ -107,6 +106,8 @@ def test_fault_is_told(words, forest, message):
 
 
 def test_loads_without_our_package(model):
+    import skops.io  # it takes seconds
+
     stored = skops.io.dumps(model)
     assert skops.io.get_untrusted_types(data=stored) == SKOPS_TRUSTED_TYPES
     loaded = skops.io.loads(stored, trusted=SKOPS_TRUSTED_TYPES)
@@ -155,6 +156,7 @@ def test_codes_that_are_numbers_in_json_are_the_texts_of_training(codes):
     assert np.array_equal(as_texts, as_numbers)
 
 
+@pytest.mark.slow
 def test_the_same_seed_on_another_processor(real, tmp_path):
     """The same model without what this processor can do beyond the least that NumPy asks for."""
     model, _, test = real

@@ -95,7 +95,7 @@ DIRTY = st.lists(st.fixed_dictionaries(dict.fromkeys(COLUMNS, CELLS)), max_size=
 NUMBERS = st.lists(st.fixed_dictionaries(dict.fromkeys(NUMERIC, st.floats())), max_size=6)
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(DIRTY | NUMBERS)
 def test_no_row_is_lost_and_none_is_doubled(model, rows):
     others = {name: "a" for name in FEATURES}

@@ -1,6 +1,7 @@
 import pytest
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from _utils.pipeline.alarm import has_to_retrain, retraining
@@ -11,35 +12,34 @@ def result(name, **metrics):
     return Result(name, "FINISHED", 1.0, "run", metrics, {})
 
 
-@pytest.fixture
-def config():
-    def config(*overrides):
-        with initialize_config_dir(str(ROOT), version_base="1.3"):
-            return compose("config", list(overrides))
+@pytest.fixture(autouse=True)
+def typed():
+    """What Hydra knows of a command with overrides, one of them with a password."""
+    overrides = ["data.new_file_url='https://me:s3cret@host'", "main.on_alarm=report"]
+    with initialize_config_dir(str(ROOT), version_base="1.3"):
+        HydraConfig.instance().set_config(compose("config", overrides, return_hydra_config=True))
 
-    return config
+
+REPORT = "To retrain with the new data: python main.py 'data.new_file_url="
 
 
 @pytest.mark.parametrize(
-    ("on_alarm", "alarm", "retrain", "told"),
+    ("on_alarm", "alarm", "retrain", "message"),
     [
         ("report", 0, False, ""),
         ("retrain", 0, False, ""),
-        ("report", 1, False, "Alarm of monitoring: main.on_alarm=retrain would train again"),
-        (
-            "retrain",
-            1,
-            True,
-            "Alarm of monitoring: back to step 1, with the values of main.retrain",
-        ),
+        ("report", 1, False, REPORT),
+        ("retrain", 1, True, "'monitoring' raised an alarm. Back to step 1, with the values of"),
     ],
 )
-def test_what_an_alarm_leads_to(config, on_alarm, alarm, retrain, told):
+def test_what_an_alarm_leads_to(on_alarm, alarm, retrain, message):
     results = [result("eda"), result("monitoring", alarm=alarm)]
-    main = config(f"main.on_alarm={on_alarm}").main
     with console.capture() as captured:
-        assert has_to_retrain(main, results) == retrain
-    assert captured.get().startswith(told) and bool(captured.get()) == bool(told)
+        assert has_to_retrain(on_alarm, results) == retrain
+    text = captured.get()
+    assert message in text and bool(text) == bool(message)
+    assert "s3cret" not in text
+    assert message != REPORT or text.endswith("main.on_alarm=retrain\n")
 
 
 def test_the_second_time_has_all_steps_and_the_values_of_retrain():

@@ -6,7 +6,8 @@ from conftest import ROOT
 from omegaconf import OmegaConf
 
 from _utils.errors import UserError
-from _utils.pipeline.config import check_config, check_shape
+from _utils.pipeline.compose import compose_config
+from _utils.pipeline.config import read_config
 from _utils.pipeline.options import hydra_arguments
 
 CONFIG = """
@@ -22,7 +23,6 @@ main:
   storage_url: null
   backend: local
   backend_config: {}
-  if_running: together
   objective: {metric: eda.score, direction: minimize}
   on_alarm: report
   retrain: [data.url=x]
@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
 def faults(folder):
     def faults(*arguments):
         with pytest.raises(UserError) as refused:
-            check_config([*arguments], folder)
+            compose_config([*arguments], folder)
         assert "Traceback" not in str(refused.value)
         return str(refused.value)
 
@@ -57,8 +57,8 @@ def faults(folder):
 
 
 def test_the_templates_own_config_is_fine():
-    check_config([], ROOT)
-    check_config(["-m", "split.seed=1,2"], ROOT)
+    compose_config([], ROOT)
+    compose_config(["-m", "split.seed=1,2"], ROOT)
 
 
 @pytest.mark.parametrize(
@@ -78,35 +78,31 @@ def test_the_templates_own_config_is_fine():
     ],
 )
 def test_what_hydra_composes_is_fine(folder, arguments):
-    check_config([each.replace("{folder}", str(folder)) for each in arguments], folder)
+    compose_config([each.replace("{folder}", str(folder)) for each in arguments], folder)
 
 
 SHAPES = [
-    ("main=1", "main=1 must be a section"),
-    ("main=null", "main=null must be a section"),
+    ("main=1", "main=1: input should be a valid section"),
     ("main.stepps=1", "unknown config key 'main.stepps': did you mean 'main.steps'?"),
     ("main.foo=1", "unknown config key 'main.foo': allowed are project_name,"),
-    ("main.experiment_name=''", "main.experiment_name= must not be empty"),
-    ("main.experiment_name=2026", "main.experiment_name=2026 must be text: put it in quotes"),
+    ("main.experiment_name=''", "main.experiment_name=: string should have at least 1 character"),
+    ("main.experiment_name=2026", "main.experiment_name=2026: write a text, in quotes ('...')"),
     ("main.experiment_name=${no}", "main.experiment_name: Interpolation key 'no' not found"),
     ("main.experiment_name=???", "main.experiment_name: Missing mandatory value"),
-    ("main.execute_steps=1", "main.execute_steps=1 must be a list"),
-    ("main.steps=1", "main.steps=1 must be a list"),
-    ("main.rerun=true", "main.rerun=true must be a list"),
-    ("main.reuse=maybe", "main.reuse=maybe must be true or false"),
-    ("main.if_running=stop", "main.if_running=stop: use 'together', 'wait' or 'skip'"),
-    ("main.objective.direction=up", "direction=up: use 'minimize' or 'maximize'"),
+    ("main.execute_steps=1", "main.execute_steps=1: input should be a valid list"),
+    ("main.steps=1", "main.steps=1: input should be a valid list"),
+    ("main.rerun=true", "main.rerun=true: input should be a valid list"),
+    ("main.reuse=maybe", "main.reuse=maybe: input should be a valid boolean"),
+    ("main.objective.direction=up", "direction=up: input should be 'minimize' or 'maximize'"),
     ("main.objective.metrik=x", "did you mean 'main.objective.metric'?"),
-    ("main.objective=1", "main.objective=1 must be a section"),
-    ("main.plan=x", "main.plan=x: use True, False, 'mermaid' or 'svg'"),
-    ("main.retrain=[data]", "main.retrain.0=data must be an override"),
-    ("main.retrain=['data.ulr=x']", "main.retrain: unknown config key 'data.ulr'"),
-    ("main.aliases=1", "main.aliases=1 must be a section"),
-    ("components=1", "components=1 must be a section"),
-    ("components.eda=1", "components.eda=1 must be a section"),
+    ("main.plan=x", "main.plan=x: input should be True, False or 'mermaid'"),
+    ("main.retrain=[data]", "main.retrain.0=data: string should match pattern"),
+    ("main.retrain=['data.ulr=x']", "main.retrain: unknown config key 'data.ulr': did you mean"),
+    ("components=1", "components=1: input should be a valid section"),
+    ("components.eda=1", "components.eda=1: input should be a valid section"),
     ("components.eda.params=1", "did you mean 'components.eda.parameters'?"),
-    ("components.eda.cache=1", "components.eda.cache=1 must be true or false"),
-    ("components.eda.parameters=[1]", "components.eda.parameters=[1] must be a section"),
+    ("components.eda.cache=1", "components.eda.cache=1: input should be a valid boolean"),
+    ("components.eda.parameters=[1]", "components.eda.parameters=[1]: input should be a valid sec"),
 ]
 
 
@@ -116,7 +112,7 @@ def test_a_section_of_another_shape(value, told):
     key, _, text = value.partition("=")
     OmegaConf.update(config, key, yaml.safe_load(text), merge=False)
     with pytest.raises(UserError) as refused:
-        check_shape(config)
+        read_config(config)
     assert told in str(refused.value)
 
 
@@ -125,28 +121,28 @@ def test_what_a_new_project_has_is_fine():
     config = OmegaConf.create(CONFIG)
     for key, value in values.items():
         OmegaConf.update(config, f"main.{key}", value)
-    check_shape(config)
+    read_config(config)
 
 
 def test_a_key_that_is_missing():
     config = OmegaConf.create(CONFIG)
     del config.main.steps
     with pytest.raises(UserError, match=r"main\.steps is missing"):
-        check_shape(config)
+        read_config(config)
 
 
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("~main", "main=null must be a section"),
-        ("main.reuse=1", "main.reuse=1 must be true or false"),
+        ("~main", "main=null: input should be a valid section"),
+        ("main.reuse=1", "main.reuse=1: input should be a valid boolean"),
         ("components.eda.parameters=[1]", "Cannot merge DictConfig with ListConfig"),
         ("hydra=1", "The config cannot be composed: Config group override must be"),
-        ("hydra.launcher=1", "hydra.launcher=1 must be a section"),
         ("hydra.job.chdir=x", "hydra.job.chdir=x: Value 'x' is not a valid bool"),
         ("model=small", "To append to your default list use +model=small"),
         ("main.storage_url=~/x", "override main.storage_url=~/x cannot be read"),
-        ("main.steps=\udcff", "is not UTF-8"),
+        ("main.seed=1,2", "unknown config key"),
+        ("data.url=1,2", "data.url=1,2: add -m for a sweep, or write [a,b]."),
         (f"+{'x' * 300}=1", "The config cannot be composed"),
     ],
 )
@@ -178,13 +174,62 @@ def test_unknown_keys_are_told_together(faults):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (b"main:\n  x 1\n  y: 2\n", "config.yaml, line 3: mapping values are not allowed"),
+        (b"main:\n  x 1\n  y: 2\n", 'mapping values are not allowed .*config.yaml", line 3'),
         (b"main: \xff\n", "cannot be composed: 'utf-8' codec can't decode"),
         (b"[1]\n", "must be a DictConfig"),
-        (b"", "main=null must be a section"),
+        (b"", "main=null: input should be a valid section"),
     ],
 )
 def test_a_config_that_cannot_be_read(tmp_path, text, told):
     (tmp_path / "config.yaml").write_bytes(text)
     with pytest.raises(UserError, match=told):
-        check_config([], tmp_path)
+        compose_config([], tmp_path)
+
+
+def test_what_cannot_be_resolved_is_told_once_and_is_null():
+    config = OmegaConf.create(CONFIG)
+    config.data.url = "${lost}"
+    read = read_config(config)
+    assert read.faults == ["config.yaml, data.url: Interpolation key 'lost' not found"]
+    assert read.components["eda"].parameters == {"url": None}
+
+
+def test_variables_stay_as_written_in_parameters_only(monkeypatch):
+    monkeypatch.setenv("PW", "s3cret")
+    config = OmegaConf.create(CONFIG)
+    config.data.url = "https://${oc.env:PW}@host"
+    config.main.storage_url = "${data.url}"
+    config.components.eda.backend = "${oc.env:PW}"
+    config.main.retrain = ["data.url=${data.url}"]
+    read = read_config(config)
+    written = "https://${oc.env:PW}@host"
+    assert read.components["eda"].parameters == {"url": written}
+    assert read.components["eda"].backend == "s3cret"
+    assert read.values["components"]["eda"]["backend"] == "${oc.env:PW}"
+    assert read.main.storage_url == "https://s3cret@host"
+    assert read.values["data"]["url"] == written
+    assert read.values["main"]["storage_url"] == "https://s3cret@host"
+    assert read.values["main"]["retrain"] == [f"data.url={written}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs_here"),
+    [
+        ([], True),
+        (["-m", "main.reuse=true,false"], False),
+        (["hydra.mode=MULTIRUN", "main.reuse=true,false"], False),
+        (["--cfg", "job"], False),
+        (["hydra.run.dir=outputs"], False),
+    ],
+)
+def test_hydra_itself_runs_what_is_more_than_one_run_in_this_folder(arguments, runs_here):
+    config = compose_config(arguments, ROOT)
+    assert (config is not None) == runs_here
+    assert not runs_here or "hydra" not in config
+
+
+def test_a_variable_that_is_not_set_is_told_by_the_plan():
+    config = OmegaConf.create(CONFIG)
+    config.data.url = "https://${oc.env:NO_SUCH}@host"
+    read = read_config(config)
+    assert "NO_SUCH" in read.faults[0] and read.components["eda"].parameters == {"url": None}

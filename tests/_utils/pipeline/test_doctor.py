@@ -53,7 +53,7 @@ def test_a_folder_that_cannot_be_written_to(told, tmp_path, monkeypatch):
     # This process may be root's, which may write everywhere
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
     text = told(f"sqlite:///{tmp_path}/mlflow.db")
-    assert text.startswith(f"{tmp_path} cannot be written to: mend its owner")
+    assert text.startswith(f"{tmp_path} is not writable: correct its owner")
 
 
 def test_no_git(told, tmp_path, monkeypatch):

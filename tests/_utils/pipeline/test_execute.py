@@ -5,11 +5,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from conftest import ROOT
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
-from omegaconf import OmegaConf
 
 from _utils.errors import UserError
 from _utils.pipeline import execute
@@ -52,43 +48,12 @@ def test_what_ends_without_an_artifact_it_names_has_failed(scratch_store, tmp_pa
     assert run.info.status == "FAILED" and "cache_key" not in run.data.tags
     with pytest.raises(UserError, match=r"'load' failed to publish data.csv, which its"):
         monkeypatch.setenv("SWEEP_RUN_ID", "1")  # where no command to go on with is told
-        raise_for_failure([result], OmegaConf.create())
+        raise_for_failure([result])
     # One that was recorded before this was checked does not serve either
     key = cache_key(component)
     make_reusable(run.info.run_id, key)
     MlflowClient().set_terminated(run.info.run_id)
     assert not find_run(component, key)
-
-
-@pytest.fixture
-def go_on(monkeypatch):
-    """What is told after these components have run with these overrides, the last having failed."""
-    monkeypatch.setattr(execute, "typed_command", lambda: ["mlflow", "run", "."])
-
-    def go_on(overrides, *names):
-        with initialize_config_dir(str(ROOT), version_base="1.3"):
-            typed = compose("config", overrides, return_hydra_config=True)
-            HydraConfig.instance().set_config(typed)
-            return execute.how_to_go_on(names, typed)
-
-    return go_on
-
-
-@pytest.mark.parametrize(
-    ("overrides", "helps"),
-    [
-        ([], True),
-        (["main.steps=eda", "main.experiment_name=trial", "main.rerun=[eda]"], True),
-        (["modeling.random_forest.n_estimators=0"], True),  # which a later component gets
-        (["split.seed=one"], False),
-        (["cleaning.max_comb_mpg=1"], False),  # what the one before it got
-        (["main.backend=slurm"], False),
-        (["+components.data_split.backend_config.partition=none"], False),
-    ],
-)
-def test_the_same_command_is_told_only_if_its_values_cannot_be_the_cause(go_on, overrides, helps):
-    message = go_on(overrides, "basic_cleaning", "data_split")
-    assert ("Fix the cause, then continue with: `mlflow run .`" in message) is helps
 
 
 def test_the_path_does_not_grow_from_job_to_job(monkeypatch):

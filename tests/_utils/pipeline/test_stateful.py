@@ -20,7 +20,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.artifacts.index import find_artifact
 from _utils.errors import UserError
-from _utils.pipeline import plan, reuse, sources
+from _utils.pipeline import mentions, plan, reuse, sources
 
 UNUSED, USED, SCRIPT = "_utils/unused.py", "_utils/used.py", "component/run.py"
 EDITABLE = {  # in the order in which a plan tells of changes; the first ones are there at the start
@@ -121,7 +121,7 @@ class Pipelines(RuleBasedStateMachine):
         assert component == planned.pinned({f"{name}:latest": latest.version})
         # In production a process makes one plan; this one makes many, of files that change.
         sources.sources_of.cache_clear()
-        sources._mentions.cache_clear()
+        mentions.mentions_of.cache_clear()
         cache_key = reuse.cache_key(component)
         decision = reuse.decide(component, cache_key, experiment)
         key = self.now | {UNUSED: None, " x_artifact ": f"{name}:{latest.version}"}

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _utils.errors import UserError
-from _utils.tabular import tables
-from _utils.tabular.tables import read_table, to_parquet
+from _utils.tabular import from_json, tables
+from _utils.tabular.convert import to_parquet
+from _utils.tabular.tables import read_table
 
 
 def converted(folder: Path, name: str, content: str | bytes) -> pa.Table:
@@ -107,7 +108,7 @@ def test_the_delimiter_is_found(tmp_path, capsys, content, expected, told):
 def test_words_that_keep_numbers_from_being_read_as_such_are_told(tmp_path, capsys):
     converted(tmp_path, "x.csv", "a,b,c,d,e\n1,NA,x,0.5,1\nNA,2.5,NA,1,car\n")
     (line,) = capsys.readouterr().out.splitlines()
-    assert "because of ['NA'] in 2 columns (a, b)" in line and "cleaning.unknown_codes" in line
+    assert "in 2 columns (a, b) because of ['NA']" in line and "cleaning.unknown_codes" in line
 
 
 IDS = [2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 + 1, 10**19 + 1, 2**64 - 1, 10**25 + 1]
@@ -136,7 +137,7 @@ def test_whole_numbers_are_exact_from_the_source_to_the_frame(tmp_path, suffix, 
 
 
 def test_a_json_number_beyond_int64_may_come_late(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "JSON_CHUNK_BYTES", 10)
+    monkeypatch.setattr(from_json, "JSON_CHUNK_BYTES", 10)
     lines = '{"id": 1, "x": 9007199254740993}\n{"id": 9223372036854775808, "x": 0.50}\n{}\n'
     assert converted(tmp_path, "x.jsonl", lines).to_pydict() == {
         "id": ["1", "9223372036854775808", None],
@@ -174,7 +175,7 @@ def test_tabs_part_the_fields_of_a_tsv(tmp_path):
 
 
 def test_json_lines_keep_their_own_types(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "JSON_CHUNK_BYTES", 10)  # so that every line is a chunk
+    monkeypatch.setattr(from_json, "JSON_CHUNK_BYTES", 10)  # so that every line is a chunk
     lines = (
         '{"n": 1, "day": "2012-05-06", "deep": [{"day": "2012-05-06"}], "yes": true}\n\n'
         '{"n": 2.5, "day": null, "deep": [], "late": "x"}\n'
@@ -234,7 +235,7 @@ LONG = "1,2\n" * 500_000  # more than one block
         ("x.jsonl", '{"a": 1}\n{"a": 2\n', ["row 2", "Missing a comma"]),
         ("x.jsonl", '{"a": 1}\n' * 2_000_000 + "[1]", ["row 2000001", "array"]),
         ("x.jsonl", '{"a": 1}\n{"a": "x"}\n', ["row 2", "changed from number to string"]),
-        ("x.parquet", "PAR1 is not all it takes", ["not a whole Parquet file"]),
+        ("x.parquet", "PAR1 is not all it takes", ["not a Parquet file, or it is incomplete"]),
     ],
     ids=lambda value: value[:20] if isinstance(value, str | bytes) else value[0],
 )
@@ -258,7 +259,7 @@ def test_a_parquet_file_without_rows_is_refused(tmp_path):
 MEASURE = """
 import sys
 from pathlib import Path
-from _utils.tabular.tables import to_parquet
+from _utils.tabular.convert import to_parquet
 
 def kilobytes(key):
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -18,7 +18,7 @@ from _utils.artifacts.digests import digest_of, digest_of_files
 from _utils.artifacts.stores import table
 from _utils.errors import UserError, not_published
 from _utils.masking import has_password, masked
-from _utils.names import path_in
+from _utils.tabular.fetch import path_in
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

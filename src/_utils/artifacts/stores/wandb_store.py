@@ -27,7 +27,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME
 from _utils.artifacts.digests import digest_of
 from _utils.errors import UserError
 from _utils.masking import masked, masked_text
-from _utils.names import path_in
+from _utils.tabular.fetch import path_in
 
 if TYPE_CHECKING:
     from wandb import Run

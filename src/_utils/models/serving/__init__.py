@@ -1,7 +1,7 @@
 """Serving a registered model's champion with MLflow's scoring server, and going over to the next.
 
-For each version MLflow makes an app of its own; what is here stands before it: which of them
-answers, what it is given, and what is told where MLflow has only "Internal Server Error".
+MLflow makes an app for each version. What is here stands before the app: it chooses the version
+that answers, checks what the app gets, and explains what MLflow calls "Internal Server Error".
 """
 
 import asyncio
@@ -20,79 +20,66 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
-from mlflow.pyfunc import PyFuncModel, scoring_server
+from mlflow.pyfunc import PyFuncModel
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from _utils import internals
 from _utils.errors import UserError
 from _utils.models.registry import CHAMPION, SCHEME, fetch_model, model_in_use
-from _utils.models.serving.http_limits import refusal, whole
 from _utils.models.serving.scoring_request import fault_of, read_request
 
 VERSION_HEADER = "x-model-version"
-# What parsing a request raises, MLflow's besides its own exceptions
+# What parsing a request raises, MLflow's parsing besides its own exceptions
 UNREADABLE = (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError)
 
 log = logging.getLogger(__name__)
 
 
 class Champion:
-    """An ASGI app: the scoring server of the version that is the champion, as of the last look.
+    """An ASGI app: the scoring server of the champion, as of the last look at the registry.
 
     A request stays with the version that it came to; so a switch drops none.
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, max_bytes: int):
         """Load the champion.
 
         Args:
-            name: Of the model in the registry.
+            name: The model's, in the registry.
+            max_bytes: How large the body of a request may be, in bytes.
 
         Raises:
             UserError: There is no champion.
         """
-        self.uri = f"{SCHEME}{name}@{CHAMPION}"
+        self.uri, self.max_bytes = f"{SCHEME}{name}@{CHAMPION}", max_bytes
         self.example = ""  # a request, as JSON
-        self._told = ""
+        self._last_message = ""
         self._load(model_in_use(self.uri))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the version in use answer, and say which one it is."""
-        version, app = self._serving
-
-        async def send_with_version(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                header = (VERSION_HEADER.encode(), version.encode())
-                message["headers"] = [*message.get("headers", []), header]
-            await send(message)
-
-        await app(scope, receive, send_with_version)
-
-    @property
-    def version(self) -> str:
-        """The number of the version that answers now."""
-        return self._serving[0]
+        """Let the version in use answer."""
+        await self._app(scope, receive, send)
 
     def follow(self) -> None:
-        """Go over to the champion if it is another one by now; what keeps it from that is logged.
+        """Go over to the champion if it is another version by now; log what keeps it from that.
 
         The version in use serves on until the new one is loaded and has answered once, and if that
         or the registry fails.
         """
-        before = self.version
         try:
-            found = model_in_use(self.uri)
-            if str(found.version) != before:
-                self._load(found)
-                log.info("Version %s serves now, in the place of %s", found.version, before)
-            self._told = ""
+            champion, before = model_in_use(self.uri), self.version
+            if str(champion.version) != before:
+                self._load(champion)
+                log.info("Version %s serves now, in the place of %s", champion.version, before)
+            self._last_message = ""
         except Exception as error:
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            told = re.sub(r"model-\w+", "model", f"{kind}{error}")  # a new copy at each look
-            if told != self._told:  # once, and not at every look
-                log.error("Version %s serves on, for the champion cannot: %s", before, told)
-            self._told = told
+            message = re.sub(r"model-\w+", "model", f"{kind}{error}")  # a new copy at each look
+            if message != self._last_message:  # once, and not at every look
+                log.error("Version %s serves on, the champion cannot: %s", self.version, message)
+            self._last_message = message
 
     def keep_following(self, seconds: float, stop: threading.Event) -> None:
         """Follow at this interval until `stop` is set."""
@@ -104,10 +91,11 @@ class Champion:
         try:
             model = mlflow.pyfunc.load_model(str(fetch_model(version, folder)))
             if (rows := model.input_example) is not None:
-                model.predict(rows)  # one that cannot answer is not gone over to; the first is slow
+                model.predict(rows)  # it has to answer before it serves; the first answer is slow
                 row = rows.head(1).to_json(orient="records")
                 self.example = json.dumps({"dataframe_records": json.loads(row)})
-            self._serving = str(version.version), scoring_app(model)
+            self.version = str(version.version)
+            self._app = scoring_app(model, self.version, self.max_bytes)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -126,49 +114,79 @@ class Explaining:
         self.model, self.metadata = model, model.metadata
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        """As the model; an exception becomes one of MLflow's, which is told."""
+        """As the model; an exception becomes one of MLflow's, whose message the client gets."""
+        bad_request, internal_error = internals.error_codes()
         try:
             predictions = self.model.predict(data, params=params)
-            scoring_server.predictions_to_json(predictions, io.StringIO())
+            internals.scoring_server().predictions_to_json(predictions, io.StringIO())
             return predictions
         except MlflowException:
             raise
-        except (Exception, SystemExit) as error:  # which would end the server
+        except (Exception, SystemExit) as error:  # SystemExit would end the server
             reason = f"{type(error).__name__}: {error}"
             if fault := fault_of(data, self.metadata.get_input_schema()):
                 message = f"The model refuses this: {fault} ({reason})"
-                raise MlflowException(message, error_code=BAD_REQUEST) from error
+                raise MlflowException(message, error_code=bad_request) from error
             log.exception("The model has failed")
-            raise MlflowException(f"The model has failed: {reason}", INTERNAL_ERROR) from error
+            raise MlflowException(f"The model has failed: {reason}", internal_error) from error
 
 
-def scoring_app(model: PyFuncModel) -> ASGIApp:
-    """MLflow's scoring server of a model, with a useful answer to whatever it is sent."""
+def scoring_app(model: PyFuncModel, version: str, max_bytes: int) -> ASGIApp:
+    """MLflow's scoring server of a model, with a useful answer to whatever it is sent.
+
+    Args:
+        model: The model.
+        version: The number that each answer has as a header.
+        max_bytes: How large the body of a request may be; no more of a larger one is kept.
+    """
     # FastAPI never lets go of what it calls; so that a model can go, only `reading` holds it
-    app = scoring_server.init(Explaining(weakref.proxy(model)))  # type: ignore[arg-type]
+    server = internals.scoring_server()
+    app = server.init(Explaining(weakref.proxy(model)))
     for kind in UNREADABLE:
         app.add_exception_handler(kind, _refuse_unreadable)
 
-    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
+    async def reading(scope: Scope, receive: Receive, send_plain: Send) -> None:
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[VERSION_HEADER] = version
+            await send_plain(message)
+
+        if scope["method"] != "POST":
             return await app(scope, receive, send)
-        request, headers = Request(scope, receive), MutableHeaders(scope=scope)
-        body, content_type = await request.body(), headers.get("content-type", "")
-        kind, *parameters = content_type.split(";")
+        request, headers, body = Request(scope, receive), MutableHeaders(scope=scope), b""
+        if "content-type" not in headers:
+            message = (
+                f"The request has no Content-Type: send one of {', '.join(server.CONTENT_TYPES)}."
+            )
+            return await _refusal(415, message)(scope, receive, send)
+        kind, *parameters = headers["content-type"].split(";")
         schema = model.metadata.get_input_schema()
         try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    message = f"The body has more than {max_bytes} bytes: send fewer rows at once."
+                    return await _refusal(413, message)(scope, receive, send)
             body, kind = await asyncio.to_thread(read_request, body, kind.strip(), schema)
+        except ClientDisconnect:
+            return None
         except UNREADABLE as error:
             return await (await _refuse_unreadable(request, error))(scope, receive, send)
-        if content_type:
-            headers["content-type"] = ";".join([kind, *parameters])
-        return await app(scope, whole(body, receive), send)
+        headers["content-type"] = ";".join([kind, *parameters])
+        messages = [{"type": "http.request", "body": body}]
+
+        async def receive_body() -> Message:
+            return messages.pop() if messages else await receive()
+
+        return await app(scope, receive_body, send)
 
     return reading
 
 
 async def _refuse_unreadable(request: Request, error: Exception) -> JSONResponse:
-    if "content-type" not in request.headers:
-        known = ", ".join(scoring_server.CONTENT_TYPES)
-        return refusal(415, f"The request has no Content-Type: send one of {known}.")
-    return refusal(400, f"The request cannot be read: {type(error).__name__}: {error}")
+    return _refusal(400, f"The request cannot be read: {type(error).__name__}: {error}")
+
+
+def _refusal(status: int, message: str) -> JSONResponse:
+    """An answer of the form that MLflow gives its own errors."""
+    return JSONResponse({"error_code": "BAD_REQUEST", "message": message}, status)
