@@ -8,8 +8,7 @@ mlflow run . -e plan                            what would run, and why
 mlflow run . -e serve                           the champion answers requests
 mlflow run . -e promote -P version=3            another version is the champion
 
-Without MLflow's launcher: `python main.py --steps=a,b x=10`.
-config.yaml has all values, each with a comment.
+Without MLflow's launcher: `python main.py --steps=a,b x=10`. All values are in config.yaml.
 """
 
 import atexit
@@ -24,24 +23,22 @@ if not (3, 10) <= sys.version_info < (3, 14):
 # quarter of the time of a short pipeline.
 gc.set_threshold(100_000)
 atexit.register(gc.freeze)
-
 ROOT = Path(__file__).resolve().parent
 sys.path.append(str(ROOT / "src"))  # where _utils lies
 
 from _utils.environment import set_defaults
 from _utils.pipeline.environments import check_own
 
-set_defaults()
-check_own(ROOT / "conda.yml")  # before anything else is imported, for it may be missing
+set_defaults()  # MLflow reads its variables when it is imported
+check_own(ROOT / "conda.yml")  # says what to do if an import below fails
 
 import hydra
 import mlflow
-from mlflow.entities import Run
 from omegaconf import DictConfig
 
-from _utils.command_line import rejoined
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
-from _utils.pipeline.config import compose_config, read_config
+from _utils.pipeline.compose import compose_config
+from _utils.pipeline.config import read_config
 from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import hydra_arguments
 from _utils.pipeline.plan import make_plan
@@ -65,7 +62,7 @@ def go(config: DictConfig) -> float | None:
         return value_of(config.main.objective.metric, results)
 
 
-def run_pipeline(config: DictConfig, run: Run) -> list[Result]:
+def run_pipeline(config: DictConfig, run: mlflow.entities.Run) -> list[Result]:
     """Plan, and run the components as children of this MLflow run."""
     resolved = read_config(config)
     plan = make_plan(resolved, ROOT, run.info.experiment_id)
@@ -77,16 +74,16 @@ def run_pipeline(config: DictConfig, run: Run) -> list[Result]:
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):  # Hydra's own would search this folder for configs
+    if {"-h", "--help"} & set(sys.argv):  # Hydra's own help searches this folder for configs
         print(__doc__)
         sys.exit()
     with faults_told():
-        sys.argv[1:] = hydra_arguments(rejoined(sys.argv[1:]))
+        sys.argv[1:] = hydra_arguments(sys.argv[1:])
         config = compose_config(sys.argv[1:], ROOT)
     watch_for_interrupts()
     try:
         with cleanups:
-            go(config)  # None: Hydra composes it, and runs the jobs of a sweep
+            go(config)  # if it is None, Hydra composes it, for example for each job of a sweep
     except Interrupted as interrupted:
         kill_runs()
         end(interrupted)

@@ -1,6 +1,7 @@
-"""Command lines as a person types them, and as they arrive."""
+"""Command lines as a person types them, and as they arrive in a process."""
 
 import os
+import re
 import shlex
 import subprocess
 
@@ -11,28 +12,17 @@ def as_line(words: list[str]) -> str:
 
 
 def rejoined(arguments: list[str], on_windows: bool = os.name == "nt") -> list[str]:
-    """The arguments of an MLproject's command as they are meant.
+    """The arguments of an MLproject's command, put together again on Windows.
 
-    On Windows `mlflow run` quotes a command twice, so values arrive with the quotes around them,
-    and in pieces: `--x="a b"` as `--x="a` and `b"`. A value that has a double quote, % or ! beside
-    a space is beyond repair.
+    There `mlflow run` quotes a command twice, so `--x="a b"` arrives in two pieces, with quotes. A
+    value that has a double quote, % or ! beside a space cannot be restored.
     """
     if not on_windows:
         return arguments
-    found = []
+    whole: list[str] = []
     for argument in arguments:
-        if found and _is_open(found[-1]):
-            found[-1] += f" {argument}"
+        if whole and re.fullmatch(r'[^=]*="([^"]|[^"].*[^"])?', whole[-1]):
+            whole[-1] += f" {argument}"
         else:
-            found.append(argument)
-    return [_unquoted(argument) for argument in found]
-
-
-def _is_open(argument: str) -> bool:
-    value = argument.partition("=")[2]
-    return value.startswith('"') and not (len(value) > 1 and value.endswith('"'))
-
-
-def _unquoted(argument: str) -> str:
-    option, _, value = argument.partition("=")
-    return f"{option}={value[1:-1]}" if value.startswith('"') else argument
+            whole.append(argument)
+    return [re.sub(r'^([^=]*=)"(.*)"$', r"\1\2", each, flags=re.DOTALL) for each in whole]

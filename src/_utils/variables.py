@@ -49,8 +49,8 @@ def kept_as_written(config: DictConfig) -> DictConfig:
     return OmegaConf.create(each_text(lambda text: IN_CONFIG.sub(escaped, text), raw))
 
 
-def resolved(text: str) -> str:
-    """A parameter with its `${oc.env:...}` resolved; other `${...}` in it mean nothing here.
+def value_of(text: str) -> Any:
+    """What a text with `${oc.env:...}` means; other `${...}` in it mean nothing here.
 
     Raises:
         UserError: A variable is not set.
@@ -65,18 +65,26 @@ def resolved(text: str) -> str:
         return 2 * backslashes + (f"${{{variable}" if variable else "\\${")
 
     try:
-        tree, is_json = json.loads(text), True
-    except json.JSONDecodeError:
-        tree, is_json = text, False
-    only_variables = each_text(lambda each: OTHER.sub(escaped, each), tree)
-    try:
-        value = OmegaConf.to_container(OmegaConf.create([only_variables]), resolve=True)[0]
+        return OmegaConf.to_container(OmegaConf.create([OTHER.sub(escaped, text)]), resolve=True)[0]
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"'{text}' cannot be resolved: {reason}.") from None
+        reason = str(error).splitlines()[0].rpartition("interpolation: ")[2]
+        raise UserError(f"'{text}' cannot be resolved: {reason}. Set the variable.") from None
+
+
+def resolved(text: str) -> str:
+    """A parameter with what it takes from the environment.
+
+    Raises:
+        UserError: A variable is not set.
+    """
+    if not VARIABLE.search(text):
+        return text
     for name in NAME.findall(text):
         remember(os.environ.get(name, ""), f"${{oc.env:{name}}}")
-    return json.dumps(value) if is_json else as_text(value)
+    try:
+        return json.dumps(each_text(value_of, json.loads(text)))
+    except json.JSONDecodeError:
+        return as_text(value_of(text))
 
 
 def resolved_argument(argument: str) -> str:

@@ -11,7 +11,7 @@ from documents import commands, typed_by_tests
 from hydra import compose, initialize_config_dir
 
 from _utils.errors import UserError
-from _utils.pipeline.config import compose_config
+from _utils.pipeline.compose import compose_config
 from _utils.pipeline.options import hydra_arguments
 
 DOCS = ["README.md", "MLpipeline.md", "CONTRIBUTING.md"]

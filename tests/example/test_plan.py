@@ -97,6 +97,7 @@ def test_one_outside_execute_steps_runs_only_when_named(plan):
         (["split.seed=???"], "split.seed: Missing mandatory value"),
         (["cleaning.unknown_codes=[${lost}]"], "unknown_codes.0: Interpolation key 'lost'"),
         (["data=1"], "node `data` is not a container"),
+        (["main.reuse=maybe"], "main.reuse=maybe: input should be a valid boolean"),
         (
             [f"components.data_extraction.parameters.artifact_description={'x' * 6001}"],
             "artifact_description: the value has 6001 characters, MLflow allows 6000",

@@ -6,7 +6,8 @@ from conftest import ROOT
 from omegaconf import OmegaConf
 
 from _utils.errors import UserError
-from _utils.pipeline.config import compose_config, read_config
+from _utils.pipeline.compose import compose_config
+from _utils.pipeline.config import read_config
 from _utils.pipeline.options import hydra_arguments
 
 CONFIG = """
@@ -133,7 +134,7 @@ def test_a_key_that_is_missing():
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("~main", "main is missing"),
+        ("~main", "main=null: input should be a valid section"),
         ("main.reuse=1", "main.reuse=1: input should be a valid boolean"),
         ("components.eda.parameters=[1]", "Cannot merge DictConfig with ListConfig"),
         ("hydra=1", "The config cannot be composed: Config group override must be"),
@@ -176,7 +177,7 @@ def test_unknown_keys_are_told_together(faults):
         (b"main:\n  x 1\n  y: 2\n", 'mapping values are not allowed .*config.yaml", line 3'),
         (b"main: \xff\n", "cannot be composed: 'utf-8' codec can't decode"),
         (b"[1]\n", "must be a DictConfig"),
-        (b"", "main is missing"),
+        (b"", "main=null: input should be a valid section"),
     ],
 )
 def test_a_config_that_cannot_be_read(tmp_path, text, told):
@@ -204,8 +205,10 @@ def test_variables_stay_as_written_in_parameters_only(monkeypatch):
     written = "https://${oc.env:PW}@host"
     assert read.components["eda"].parameters == {"url": written}
     assert read.components["eda"].backend == "s3cret"
+    assert read.values["components"]["eda"]["backend"] == "${oc.env:PW}"
     assert read.main.storage_url == "https://s3cret@host"
     assert read.values["data"]["url"] == written
+    assert read.values["main"]["storage_url"] == "https://s3cret@host"
     assert read.values["main"]["retrain"] == [f"data.url={written}"]
 
 
@@ -223,3 +226,10 @@ def test_hydra_itself_runs_what_is_more_than_one_run_in_this_folder(arguments, r
     config = compose_config(arguments, ROOT)
     assert (config is not None) == runs_here
     assert not runs_here or "hydra" not in config
+
+
+def test_a_variable_that_is_not_set_is_told_by_the_plan():
+    config = OmegaConf.create(CONFIG)
+    config.data.url = "https://${oc.env:NO_SUCH}@host"
+    read = read_config(config)
+    assert "NO_SUCH" in read.faults[0] and read.components["eda"].parameters == {"url": None}
