@@ -1,9 +1,10 @@
 """Faults that a person can fix are told as a plain message, all others with their traceback."""
 
+import difflib
 import errno
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from requests.exceptions import ConnectionError as NoConnection
 
@@ -67,3 +68,9 @@ def not_published(name: str, place: str, error: Exception) -> UserError:
         f"Artifact '{name}' could not be published to {place}: {reason}. "
         "Fix the cause, then run the same command again."
     )
+
+
+def did_you_mean(word: str, words: Iterable[str], otherwise: str = "") -> str:
+    """The cure for a misspelt word: the most similar one of these, or else all of them."""
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"did you mean '{near[0]}'?" if near else otherwise or f"choose from {', '.join(words)}."

@@ -3,7 +3,6 @@
 MLflow takes a type that it does not know for a string, so `mlflow run` alone works with all types.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from _utils.errors import UserError
+from _utils.errors import UserError, did_you_mean
 from _utils.internals import load_mlproject
 from _utils.variables import as_text
 
@@ -62,16 +61,15 @@ class Parameter:
         if self.type == "string":
             return text
         if self.type not in TYPES:
-            near = difflib.get_close_matches(self.type, TYPES, n=1, cutoff=0.5)
-            cure = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(TYPES)}."
+            cure = did_you_mean(self.type, TYPES)
             raise UserError(f"its MLproject has the unknown type '{self.type}': {cure}")
         if not text and self.default is None:
             raise UserError(f"a value is required: {TYPES[self.type]}.")
         try:
             return READERS.get(self.type, str)(text) if text else None
         except (ValueError, LookupError, TypeError):
-            reason = f"'{text:.100}' is not of the type {self.type}"
-            raise UserError(f"{reason}: write {TYPES[self.type]}.") from None
+            fault = f"'{text:.100}' is not of the type {self.type}: write {TYPES[self.type]}."
+            raise UserError(fault) from None
 
 
 @dataclass(frozen=True)

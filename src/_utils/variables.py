@@ -67,8 +67,8 @@ def value_of(text: str) -> Any:
     try:
         return OmegaConf.to_container(OmegaConf.create([OTHER.sub(escaped, text)]), resolve=True)[0]
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"'{text}' cannot be resolved: {reason}.") from None
+        reason = str(error).splitlines()[0].rpartition("interpolation: ")[2]
+        raise UserError(f"'{text}' cannot be resolved: {reason}. Set the variable.") from None
 
 
 def resolved(text: str) -> str:

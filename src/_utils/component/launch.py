@@ -8,6 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, NoReturn
@@ -94,31 +95,24 @@ def declared_parser(go: Callable[[argparse.Namespace], None]) -> argparse.Argume
 
 def declared_options(folder: Path) -> dict[str, dict[str, Any]]:
     """The parameters of a folder's MLproject, by name, as argparse and pytest take options."""
-    return {
-        name: {
-            "type": _reader(parameter),
+    options = {}
+    for name, parameter in read_project(folder).parameters.items():
+        default = f" (default: {parameter.default})" if parameter.default else ""
+        options[name] = {
+            "type": partial(_read, parameter),
             "default": parameter.default,
             "required": parameter.default is None,
             "metavar": parameter.type,
-            "help": _help_of(parameter).replace("%", "%%"),
+            "help": f"{parameter.description}{default}".replace("%", "%%"),
         }
-        for name, parameter in read_project(folder).parameters.items()
-    }
+    return options
 
 
-def _help_of(parameter: Parameter) -> str:
-    default = f" (default: {parameter.default})" if parameter.default else ""
-    return parameter.description + default
-
-
-def _reader(parameter: Parameter) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            return parameter.parse(resolved(text))
-        except UserError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
+def _read(parameter: Parameter, text: str) -> Any:
+    try:
+        return parameter.parse(resolved(text))
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def refuse_arguments(message: str) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import string
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from _utils.artifacts.index import check_name, parse_reference
 from _utils.artifacts.stores import STORES, chosen_store
 from _utils.capabilities import load_capability
 from _utils.environment import told
-from _utils.errors import UserError
+from _utils.errors import UserError, did_you_mean
 from _utils.masking import has_password, masked
 from _utils.models.registry import find_version
 from _utils.project import Parameter
@@ -63,8 +62,7 @@ def in_command(file: str, command: Any, declared: list[str]) -> Iterator[str]:
         yield f"{file}: the command cannot be read: {error}. {braces}"
         return
     for name in dict.fromkeys(name for name in fields if name not in declared):
-        near = difflib.get_close_matches(name, declared, n=1)
-        cure = f"did you mean {{{near[0]}}}?" if near else f"declare the parameter. {braces}"
+        cure = did_you_mean(name, declared, f"declare the parameter. {braces}")
         yield f"{file}: the command names {{{name}}}, which is not a parameter: {cure}"
     for name in (name for name in declared if name not in fields):
         yield (

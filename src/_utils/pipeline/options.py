@@ -1,5 +1,6 @@
 """The command line of main.py: from what MLflow passes to what Hydra understands."""
 
+import re
 from contextlib import suppress
 
 from hydra.errors import HydraException
@@ -8,15 +9,15 @@ from _utils.command_line import rejoined
 from _utils.errors import UserError
 from _utils.internals import hydra_flags, parse_overrides, quoted
 
+KEYS = {"--steps": "main.steps", "--port": "serving.port"}  # parameters that set one key
 EMPTY = ('""', "''")  # how an empty value arrives where no shell takes its quotes off
 
 
 def hydra_arguments(arguments: list[str]) -> list[str]:
     """Turn `--steps=a,b --hydra-options="x=1 -m"`, as the MLproject passes them, into Hydra's own.
 
-    `--port=8081` becomes `serving.port=8081`; an empty value leaves what the config has. Everything
-    else is Hydra's already and stays as it is. All flags come first, since Hydra refuses flags
-    between overrides.
+    An empty value leaves what the config has. Everything else is Hydra's already and stays as it
+    is. All flags come first, since Hydra refuses flags between overrides.
 
     Raises:
         UserError: Neither has such a flag, as with `-P step=a`.
@@ -26,10 +27,8 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     for argument in rejoined(arguments):
         option, equals, value = argument.partition("=")
         value = "" if value in EMPTY else value.strip()
-        if option == "--steps":
-            overrides += [f"main.steps={as_text(value)}"] if value else []
-        elif option == "--port" and equals:
-            overrides += [f"serving.port={value}"] if value else []
+        if option in KEYS and equals:
+            overrides += [f"{KEYS[option]}={as_text(value)}"] if value else []
         elif option == "--hydra-options":
             for token in split_options(value):
                 (overrides if is_override(token) else flags).append(token)
@@ -81,7 +80,4 @@ def split_options(text: str) -> list[str]:
             f"hydra_options: the quote {quote} is not closed in: {text}\n"
             "Close it, or put a backslash before it if it is part of a value."
         )
-    is_whole = [each[:1] in "'\"" and each[:1] == each[-1:] for each in tokens]
-    return [
-        each[1:-1] if whole else each for each, whole in zip(tokens, is_whole, strict=True) if each
-    ]
+    return [re.sub(r"^(['\"])(.*)\1$", r"\2", token, flags=re.DOTALL) for token in tokens if token]

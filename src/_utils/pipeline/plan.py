@@ -1,9 +1,8 @@
 """The plan: which components run with which parameters, all faults found before the first runs."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from mlflow.entities import Run
 
 from _utils.artifacts.index import LATEST, find_artifact, outputs_of, parse_reference
 from _utils.artifacts.stores import choose_store
-from _utils.errors import UserError
+from _utils.errors import UserError, did_you_mean
 from _utils.models.registry import pin_model
 from _utils.pipeline.config import Config, Main
 from _utils.pipeline.faults import faults_of
@@ -148,29 +147,27 @@ def pin_inputs_from_outside(
         The components, and a fault for each input that was never published, or that a later
         component publishes: its present version is older than the component's other inputs.
     """
+    version_of = cache(lambda each: find_artifact(*parse_reference(each), experiment_id).version)
+    numbered = [*enumerate(components)]
+    publishers = {each: number for number, by in reversed(numbered) for each in by.publishes}
     pinned, faults = [], []
-    versions: dict[str, str] = {}  # of the inputs from outside
-    published: set[str] = set()  # by the components so far
-    for number, component in enumerate(components, start=1):
+    for number, component in numbered:
+        versions: dict[str, str] = {}
         for key, reference in component.inputs.items():
-            if reference in published | versions.keys():
-                continue
             place = f"components.{component.name}.parameters.{key}"
-            later = [x.name for x in components[number:] if reference in x.publishes]
-            if later:
+            first = publishers.get(reference, number)
+            if first > number:
+                name = components[first].name
                 faults.append(
-                    f"'{component.name}' uses {reference}, which '{later[0]}' publishes later: "
-                    f"move '{later[0]}' up in main.execute_steps, or set {place} to a version."
+                    f"'{component.name}' uses {reference}, which '{name}' publishes later: move "
+                    f"'{name}' up in main.execute_steps, or set {place} to a version."
                 )
-                continue
-            try:
-                name, version = parse_reference(reference)
-                versions[reference] = find_artifact(name, version, experiment_id).version
-            except UserError as error:
-                faults.append(f"{place}: {error}")
-        outside = {each: versions[each] for each in versions.keys() - published}
-        pinned.append(component.pinned(outside))
-        published.update(component.publishes)
+            elif first == number:  # what the component publishes itself has an older version, too
+                try:
+                    versions[reference] = version_of(reference)
+                except UserError as error:
+                    faults.append(f"{place}: {error}")
+        pinned.append(component.pinned(versions))
     return pinned, faults
 
 
@@ -198,12 +195,10 @@ def select_steps(main: Main, configured: list[str]) -> tuple[list[str], list[str
 def known_names(names: list[str], main: Main, configured: list[str]) -> tuple[list[str], list[str]]:
     """Components by their names or aliases, and a fault for each unknown name."""
     aliases = main.aliases or {}
-    known, faults = [], []
-    for name in dict.fromkeys(aliases.get(name, name) for name in names):
-        if name in configured:
-            known.append(name)
-            continue
-        near = difflib.get_close_matches(name, [*configured, *aliases], n=1)
-        cure = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(configured)}."
-        faults.append(f"unknown step '{name}': {cure}")
-    return known, faults
+    names = list(dict.fromkeys(aliases.get(name, name) for name in names))
+    faults = [
+        f"unknown step '{name}': {did_you_mean(name, [*configured, *aliases])}"
+        for name in names
+        if name not in configured
+    ]
+    return [name for name in names if name in configured], faults

@@ -45,7 +45,7 @@ def faults(tmp_path):
         ("echo {x} {x} {y}", []),
         ("awk '{{print $1}}' {x} {y} ${{HOME}}", []),
         ("python run.py", ["not name the parameter 'x', so it has", "not name the parameter 'y'"]),
-        ("echo {x} {y} {xx}", ["names {xx}, which is not a parameter: did you mean {x}?"]),
+        ("echo {x} {y} {xx}", ["names {xx}, which is not a parameter: did you mean 'x'?"]),
         (
             "echo {x} {y} ${HOME}",
             ["names {HOME}, which is not a parameter: declare the parameter."],

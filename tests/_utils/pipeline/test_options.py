@@ -51,11 +51,8 @@ def test_flags_come_before_the_overrides_of_an_entry_point_and_of_a_user():
     assert hydra_arguments(["x=1", "-m", "--steps=eda"]) == ["-m", "x=1", "main.steps=eda"]
 
 
-def test_empty_steps_leave_the_config_as_it_is():
-    assert hydra_arguments(["--steps=", "--hydra-options="]) == []
-
-
-def test_hydras_own_arguments_stay():
+def test_empty_parameters_and_hydras_own_arguments_change_nothing():
+    assert hydra_arguments(["--steps=", "--hydra-options=", "--port="]) == []
     assert hydra_arguments(["--cfg", "job", "x=1"]) == ["--cfg", "job", "x=1"]
 
 
@@ -71,8 +68,7 @@ def test_steps_arrive_as_they_were_typed(steps):
     assert (value.text if hasattr(value, "text") else value) == steps
 
 
-def test_a_port_is_one_of_the_config_unless_it_is_empty():
-    assert hydra_arguments(["--steps=serving", "--port=81"])[-1] == "serving.port=81"
-    assert hydra_arguments(["--steps=serving", "--port="]) == ["main.steps=serving"]
+def test_a_port_belongs_to_the_entry_point_serve():
+    assert hydra_arguments(["--steps=serving", "--port=81"])[-1] == "serving.port='81'"
     with pytest.raises(UserError, match="unknown parameter 'port'"):  # as `-P port=81` of `main`
         hydra_arguments(["--port", "81"])
