@@ -231,10 +231,8 @@ class TestMakingOne:
         assert second.end() == 0, second.text
         assert first.end() == 0, first.text
         assert len(list(tmp_path.glob("mlflow-*/bin"))) == 2
-        clean = "mlflow run . --env-manager local -e clean_envs"
-        listed = type_in(project, clean, **fresh).stdout
-        assert "Nothing was removed" in listed and listed.count(f"{tmp_path}/mlflow-") == 2
-        removed = type_in(project, f"{clean} -P yes=true", **fresh)
+        clean = "mlflow run . --env-manager local -e clean_envs -P yes=true"
+        removed = type_in(project, clean, **fresh)
         assert removed.returncode == 0, removed.stdout
         assert not list(tmp_path.glob("mlflow-*/bin"))
 
