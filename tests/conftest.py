@@ -239,6 +239,18 @@ def store(project: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
+def git_url(tmp_path_factory):
+    """A git server on loopback with a clone of this repository."""
+    from servers import GitServer
+
+    base = tmp_path_factory.mktemp("git")
+    clone(base / "repo")
+    server = GitServer(base)
+    yield f"{server.url}/repo"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def tracking_server(tmp_path_factory):
     """A tracking server; tests tell their runs apart by experiments."""
     from servers import TrackingServer

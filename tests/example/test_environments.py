@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from conftest import ENVIRONMENT, ROOT, Typed, add_store, clone, git, store_of, type_in
 from filelock import FileLock
-from servers import free_port
+from servers import GitServer
 from test_cookiecutter import ALL_TYPES, NAMES, SCRIPTS
 
 slow, nightly = pytest.mark.slow, pytest.mark.nightly
@@ -63,20 +63,9 @@ def environments(tmp_path_factory):
 @pytest.fixture(scope="module")
 def git_url(project):
     """A git server on loopback with the project."""
-    port = free_port()
-    command = ["git", "daemon", "--verbose", "--export-all", "--listen=127.0.0.1"]
-    base = f"--base-path={project.parent}"
-    daemon = subprocess.Popen(
-        [*command, f"--port={port}", base, str(project.parent)], stderr=subprocess.PIPE, text=True
-    )
-    while "Ready" not in daemon.stderr.readline():
-        pass
-    yield f"git://127.0.0.1:{port}/project"
-    # The daemon proper is a child of what was started.
-    subprocess.run(["pkill", "-P", str(daemon.pid)], check=False)
-    daemon.terminate()
-    daemon.wait()
-    daemon.stderr.close()
+    server = GitServer(project.parent)
+    yield f"{server.url}/project"
+    server.stop()
 
 
 def typed_at_home(home: Path, folder: Path, command: str) -> subprocess.CompletedProcess:
