@@ -20,7 +20,7 @@ from _utils.artifacts.stores import STORES, chosen_store
 from _utils.errors import UserError
 from _utils.masking import has_password, masked
 from _utils.models.registry import check_model_name, find_version
-from _utils.sweeps.cluster import check_server
+from _utils.pipeline.server import check_server
 from _utils.variables import own_text
 
 if TYPE_CHECKING:

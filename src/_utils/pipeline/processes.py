@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -17,6 +18,7 @@ GRACE = 2  # seconds a process has to end by itself
 BROKEN_PIPE = 13  # the number of SIGPIPE, which Windows does not have
 RUN_ID = os.environ.get("MLFLOW_RUN_ID")  # the run that this process was started for
 
+cleanups = ExitStack()  # what ends with main.py, told of the error that ends it, as a sweep is
 _reader_is_gone = threading.Event()
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from _utils.command_line import as_line
+from _utils.environment import told
 from _utils.errors import UserError
 from _utils.masking import SERVED
 
@@ -86,6 +87,21 @@ def serve_tracking_store() -> str:
     mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}{path}")
     mlflow.set_registry_uri(mlflow.get_tracking_uri())  # initializing has set it to the database
     return uri
+
+
+def check_server(wanted: str) -> None:
+    """Refuse a tracking store that is no server.
+
+    Raises:
+        UserError: The store is a file or a database; the message says that `wanted` needs more.
+    """
+    scheme = told(SERVED) or mlflow.get_tracking_uri().partition(":")[0]
+    if scheme not in ("http", "https", "databricks"):
+        raise UserError(
+            f"{wanted} runs on machines that cannot reach the tracking store ({scheme}:...) of "
+            "this one: start `mlflow server` with a PostgreSQL database and set "
+            "MLFLOW_TRACKING_URI=http://<host>:<port>; see 'A tracking server' in MLpipeline.md."
+        )
 
 
 @contextmanager
