@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -12,9 +13,9 @@ from mlflow.projects.utils import load_project
 from mlflow.utils import string_utils
 from windows import after_switch_c, arguments_of, through_cmd
 
-from _utils.backends import component_backend
-from _utils.backends.component_backend import command_for_bash
+from _utils.backends import command_for_bash
 from _utils.command_line import as_line, rejoined
+from _utils.pipeline.backend import LocalBackend
 from _utils.pipeline.options import hydra_arguments
 
 VALUES = [
@@ -33,7 +34,7 @@ VALUES = [
     '\\"\\\\" \\',
 ]
 VARIABLES = {"PATH": "what nobody meant"}
-MLFLOWS_START = component_backend._start
+MLFLOWS_START, START = local._run_entry_point, LocalBackend().start
 SCRIPTS = ["run.py", "run.ipynb", "run.sh"]
 COMPONENTS = sorted(path.parent.name for path in ROOT.glob("src/*/MLproject"))
 PLACES = [".", *(f"src/{name}" for name in COMPONENTS), *SCRIPTS]
@@ -69,13 +70,17 @@ def entry_points_of(tmp_path_factory):
 def on_windows(monkeypatch):
     """MLflow quotes as it does on Windows; returns what is started there."""
     started = []
-    for module in string_utils, component_backend, local:
+    for module in string_utils, local:
         monkeypatch.setattr(module, "is_windows", lambda: True)
 
-    def start(command: str, how=component_backend.start) -> list[str]:
+    def popen(line, **others):
+        started.append(line)
+        return SimpleNamespace(stdout=None)
+
+    def start(command: str, how=START) -> list[str]:
         """What the program gets that this command starts."""
         with monkeypatch.context() as patch:
-            patch.setattr(subprocess, "Popen", lambda line, **others: started.append(line))
+            patch.setattr(subprocess, "Popen", popen)
             how(command, ".", "0", "run")
         line = started.pop()
         line = line if isinstance(line, str) else subprocess.list2cmdline(line)

@@ -40,8 +40,9 @@ class JobRun(KubernetesSubmittedRun):
     def __init__(self, run_id: str, name: str, namespace: str):
         super().__init__(run_id, name, namespace)
         self._core = CoreV1Api()
-        # Where all that is printed goes just now, which is the component's log
-        self._log = os.fdopen(os.dup(1), "wb", buffering=0)
+        # What is written into one end is read from the other for the component's log
+        output, log = os.pipe()
+        self.output, self._log = os.fdopen(output, "rb"), os.fdopen(log, "wb", buffering=0)
         self._ended_well = False  # the command, by a node's word
         self._told: set[str] = set()
 

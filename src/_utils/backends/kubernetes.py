@@ -22,7 +22,7 @@ from mlflow.projects.utils import (
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_ENV
 from urllib3.exceptions import HTTPError
 
-from _utils.backends.component_backend import command_for_bash
+from _utils.backends import command_for_bash
 from _utils.backends.kubernetes_run import JobRun
 
 DOCKERFILE = "k8s/Dockerfile"
@@ -44,7 +44,7 @@ PASSED_ON = (
 )
 
 
-class KubernetesBackend(AbstractBackend):
+class Backend(AbstractBackend):
     """Runs the command as a job, in an image made of `k8s/Dockerfile` and `src`.
 
     In the place of MLflow's own, which wants a docker_env for the conda_env of an MLproject, puts
