@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import re
-import shutil
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +15,12 @@ from mlflow.projects.utils import load_project
 
 from _utils.artifacts.index import NAME
 from _utils.artifacts.stores import STORES, chosen_store
+from _utils.capabilities import load_capability
 from _utils.errors import UserError
 from _utils.masking import has_password, masked
 from _utils.models.registry import check_model_name, find_version
-from _utils.pipeline.server import check_server
+from _utils.pipeline.backend import BACKENDS
+from _utils.pipeline.server import server_faults
 from _utils.variables import own_text
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from _utils.pipeline.plan import Component
 
-# The backends there are, and the commands that they need
-NEEDED = {"local": (), "slurm": ("srun",), "kubernetes": ("docker",), "databricks": ()}
 # What reading an MLproject raises that is not as MLflow expects it
 UNREADABLE = (MlflowException, yaml.YAMLError, AttributeError, TypeError, ValueError, OSError)
 NUMBERS = {"float": float, "int": int}  # types of parameters whose values are numbers
@@ -128,45 +126,16 @@ def wrong_type(parameter: Parameter, value: str, folder: Path) -> str:
 def in_backend(component: Component) -> Iterator[str]:
     """What keeps the place where the component is to run from working."""
     backend = component.backend
-    if backend not in NEEDED:
-        yield (
-            f"component '{component.name}': backend '{backend}' is none: "
-            f"allowed are {', '.join(NEEDED)}."
-        )
-        return
-    for command in NEEDED[backend]:
-        if not shutil.which(command):
-            yield f"component '{component.name}': backend {backend} needs the command {command}."
-    if backend != "local":
+    if backend == "databricks":
+        yield from server_faults("main.backend=databricks")
+    elif backend in BACKENDS:
         try:
-            check_server(f"main.backend={backend}")
+            yield from load_capability(BACKENDS[backend], f"backend={backend}").faults(component)
         except UserError as error:
             yield str(error)
-    if backend == "kubernetes":
-        yield from in_container(component)
-
-
-def in_container(component: Component) -> Iterator[str]:
-    """What keeps a component from becoming a job of Kubernetes."""
-    name, config = component.name, component.backend_config
-    if not importlib.util.find_spec("kubernetes"):
-        yield "backend kubernetes needs a package: pip install 'kubernetes<37'."
-    for key in ("kube-context", "kube-job-template-path", "repository-uri"):
-        if key not in config:
-            yield (
-                f"component '{name}': backend kubernetes needs main.backend_config.{key}; see "
-                "'Components on a cluster' in MLpipeline.md."
-            )
-    template = component.folder.parents[1] / config.get("kube-job-template-path", "")
-    if not template.exists():
-        yield f"component '{name}': there is no job template '{template}'."
-    for key, value in component.values.items():
-        if key.endswith("_url") and "://" not in value:
-            yield (
-                f"components.{name}.parameters.{key}: '{component.parameters[key]}' is a file "
-                "of this machine, which Kubernetes cannot see: give its URL, or let the component "
-                f"run here with components.{name}.backend=local."
-            )
+    elif backend != "local":
+        allowed = ", ".join(["local", *BACKENDS, "databricks"])
+        yield f"component '{component.name}': unknown backend '{backend}': allowed are {allowed}."
 
 
 def in_values(component: Component, root: Path) -> Iterator[str]:

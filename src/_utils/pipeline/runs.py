@@ -1,8 +1,7 @@
-"""The pipeline's MLflow runs: of a whole pipeline, of a sweep's job, and those left open."""
+"""The pipeline's MLflow runs: of a whole pipeline, and of a sweep's job."""
 
 import hashlib
 import json
-import os
 import re
 import sys
 import traceback
@@ -13,24 +12,17 @@ import mlflow
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LifecycleStage, Run
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_PROJECT_ENV,
-    MLFLOW_RUN_NAME,
-    MLFLOW_RUN_NOTE,
-)
-
-# MLflow's own: nothing else tells whether a run was named by MLflow or by its user
-from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
+from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
 from omegaconf import DictConfig, OmegaConf
 
+from _utils.environment import tell, told
 from _utils.errors import UserError, explain
+from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import launcher, reader_is_gone
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.server import serve_tracking_store
-from _utils.pipeline.turn import take_turn
 from _utils.variables import as_written, recorded, without_secrets
 
 DEFAULT_EXPERIMENT = "0"
@@ -54,7 +46,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         Interrupted: Ctrl-C or SIGTERM; main.py ends.
     """
     typed = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))  # ${...} as it is
-    sweep_id = os.environ.get(SWEEP)
+    sweep_id = told(SWEEP)
     run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
     status = 0
     try:
@@ -112,37 +104,34 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     """
     with faults_told():
         check_machine(config.main)
-        store_uri = serve_tracking_store()
-        client = MlflowClient()
-        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
-        launched_by, launched_id = launcher(), os.environ.pop("MLFLOW_RUN_ID", None)
-        launched = client.get_run(launched_id) if launched_id else None
+        serve_tracking_store()
+        client, launched = MlflowClient(), None
+        if launched_id := told("MLFLOW_RUN_ID"):
+            launched = client.get_run(launched_id)
+            tell("MLFLOW_RUN_ID", None)  # else the run of the pipeline would be this one
+        tell("MLFLOW_EXPERIMENT_ID", None)
         if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
             experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
         else:
             find_experiment(config.main.experiment_name)
             experiment = mlflow.set_experiment(config.main.experiment_name)
-        take_turn(config.main, experiment.name, store_uri, launched_id)
-        if closed := close_dead_runs():
-            console.print(f"Closed {closed} runs whose process is gone.", style="dim")
-    if launched:
-        mask_tags(launched)
-    name = name_given(launched) or experiment.name
+        if count := close_dead_runs():
+            console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")
+    tags = {RUN_NAME: name_given(launched) or experiment.name, PROCESS: process_tag()}
     if launched and launched.info.experiment_id == experiment.experiment_id:
-        mlflow.start_run(launched_id)
-        mlflow.set_tags({MLFLOW_RUN_NAME: name, PROCESS: process_tag()})
-        return mlflow.active_run()
-    tags = recorded(launched.data.tags) if launched else {}
-    tags.pop(MLFLOW_RUN_NAME, None)
-    tags |= {PROCESS: process_tag()} | ({LAUNCHER: launched_id} if launched else {})
-    run = mlflow.start_run(run_name=name, tags=tags)
+        mask_tags(launched)
+        return mlflow.start_run(launched_id, tags=tags)
+    if launched:
+        tags = recorded(launched.data.tags) | tags | {LAUNCHER: launched_id}
+    run = mlflow.start_run(tags=tags)
     mask_tags(run)
     if launched:
+        mask_tags(launched)
         mlflow.log_params(recorded(launched.data.params))
-        client.set_tag(launched_id, PROCESS, process_tag(launched_by))
-        client.set_tag(launched_id, MLFLOW_RUN_NAME, f"launcher of {experiment.name}")
         note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
-        client.set_tag(launched_id, MLFLOW_RUN_NOTE, note)
+        name = f"launcher of {experiment.name}"
+        tags = {PROCESS: process_tag(launcher()), RUN_NAME: name, RUN_NOTE: note}
+        client.log_batch(launched_id, tags=[RunTag(*tag) for tag in tags.items()])
     return run
 
 
@@ -162,12 +151,9 @@ def find_experiment(name: str) -> Experiment | None:
 
 
 def name_given(launched: Run | None) -> str:
-    """The name that the user gave to a run; empty if it has one that MLflow made up."""
-    if not launched:
-        return ""
-    first, _, rest = launched.info.run_name.partition("-")
-    made_up = first in _GENERATOR_PREDICATES and rest.partition("-")[0] in _GENERATOR_NOUNS
-    return "" if made_up else launched.info.run_name
+    """The name that the user gave to a run; empty if MLflow made the name up."""
+    name = launched.info.run_name if launched else ""
+    return "" if is_made_up_name(name) else name
 
 
 def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
@@ -180,7 +166,7 @@ def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
         nested=True,
         parent_run_id=sweep_id,
         tags={
-            MLFLOW_PROJECT_ENV: env_manager_of(sweep),
+            PROJECT_ENV: env_manager_of(sweep),
             PROCESS: process_tag(),
             JOB: str(hydra_job.num),
         },
@@ -216,4 +202,4 @@ def kill_runs() -> None:
 
 def env_manager_of(run: Run) -> str:
     """The environment manager that the pipeline was started with, and its components run under."""
-    return MlflowClient().get_run(run.info.run_id).data.tags.get(MLFLOW_PROJECT_ENV, "local")
+    return MlflowClient().get_run(run.info.run_id).data.tags.get(PROJECT_ENV, "local")

@@ -7,21 +7,17 @@ from typing import Any
 from kubernetes.client import ApiException, BatchV1Api, CoreV1Api, V1DeleteOptions, V1Job, V1Pod
 from kubernetes.config import ConfigException, load_kube_config
 from mlflow.exceptions import ExecutionException
-from mlflow.projects import SubmittedRun
 from urllib3.exceptions import HTTPError
 
 INTERVAL = 1  # seconds
 PATIENCE = 60  # seconds that the cluster may not answer
 
 
-class JobRun(SubmittedRun):
+class JobRun:
     """A job at work: `output` is what its pods print and why they fail."""
-
-    run_id = ""
 
     def __init__(self, run_id: str, manifest: dict[str, Any], context: str):
         """Start the job on the cluster of this context of kubectl."""
-        super().__init__()
         self.run_id = run_id
         job = manifest["metadata"]
         self._name, self._namespace = job["name"], job["namespace"]
@@ -101,7 +97,9 @@ class JobRun(SubmittedRun):
         for each in [*reasons, item.status]:
             reason, message = getattr(each, "reason", ""), getattr(each, "message", "")
             if reason == "OOMKilled" or (message and reason != "BackoffLimitExceeded"):
-                self._show(f"{item.metadata.name}: {reason}: {message or 'it took too much memory'}")
+                self._show(
+                    f"{item.metadata.name}: {reason}: {message or 'it took too much memory'}"
+                )
 
     def _show(self, line: str) -> None:
         """Put a line into the output, unless it is there."""
