@@ -23,7 +23,7 @@ CONFIG = (
     "repository-uri:'registry:5000/cars'}"
 )
 ON_CLUSTER = f"python main.py {shlex.quote('+' + CONFIG)} +components.trial.backend=kubernetes"
-# Prints what it was given, then does as the value says, with nothing of this repository but to publish
+# Prints what it was given, then does as the value says
 TRIAL = """
 import json, os, sys, time, urllib.request
 print(sorted(os.environ), os.getcwd(), sys.argv[1:], flush=True)
