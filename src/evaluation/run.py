@@ -100,13 +100,4 @@ def errors_beside_champion(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model_artifact", required=True, help="the model, as name:version")
-    parser.add_argument("--train_artifact", required=True, help="train data, as name:version")
-    parser.add_argument("--test_artifact", required=True, help="test data, as name:version")
-    parser.add_argument("--scores_by", required=True, help="column of the table of scores")
-    parser.add_argument("--registered_model", required=True, help="its name in the registry")
-    parser.add_argument("--max_mae", type=float, required=True, help="limit of a champion, mpg")
-    parser.add_argument("--min_r2", type=float, required=True, help="limit of a champion")
-    parser.add_argument("--min_improvement", type=float, required=True, help="share of the MAE")
-    launch(go, parser)
+    launch(go)

@@ -226,12 +226,4 @@ def log_history(past: list[Run]) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--predictions_artifact", required=True, help="new rows, as name:version")
-    parser.add_argument("--registered_model", required=True, help="its name in the registry")
-    parser.add_argument("--max_psi", type=float, required=True, help="limit of a column")
-    parser.add_argument("--significance", type=float, required=True, help="probability")
-    parser.add_argument("--max_new_missing", type=float, required=True, help="share of the rows")
-    parser.add_argument("--max_unseen_share", type=float, required=True, help="share of values")
-    parser.add_argument("--max_mae_ratio", type=float, required=True, help="times the test error")
-    launch(go, parser)
+    launch(go)

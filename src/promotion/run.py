@@ -1,4 +1,4 @@
-"""Make a version of the model the champion by hand, a new one or an old one."""
+"""Make a version of the model the champion by hand, whether newer or older than the champion."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from _utils.models.registry import CHAMPION, fetch_model, find_version, promote
 
 
 def go(args: argparse.Namespace) -> None:
-    """Look both versions up, and promote."""
+    """Find both versions, and promote."""
     before = find_version(f"models:/{args.registered_model}@{CHAMPION}")
     version = find_version(f"models:/{args.registered_model}/{args.version}")
     if before and before.version == version.version:
@@ -29,7 +29,4 @@ def go(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--registered_model", required=True, help="its name in the registry")
-    parser.add_argument("--version", required=True, help="number of the version")
-    launch(go, parser)
+    launch(go)

@@ -1,4 +1,4 @@
-"""Serve the champion over MLflow's scoring protocol, and go over to a new one as it is promoted."""
+"""Serve the champion over MLflow's scoring protocol, and switch when another is promoted."""
 
 import argparse
 import errno
@@ -71,9 +71,4 @@ def tell(champion: Champion, args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--registered_model", required=True, help="its name in the registry")
-    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
-    parser.add_argument("--poll_seconds", type=float, required=True, help="seconds between looks")
-    parser.add_argument("--max_body_bytes", type=int, required=True, help="limit of a body")
-    launch(go, parser)
+    launch(go)

@@ -101,5 +101,5 @@ def test_without_a_champion_the_cure_is_told(scratch_store):
 
 @pytest.mark.parametrize("given", ["", "x:latest"])
 def test_one_input_has_to_be_given(given):
-    with pytest.raises(UserError, match="give one of them, and leave the other empty"):
+    with pytest.raises(UserError, match="set one of them, and leave the other empty"):
         component().fetch_input(Namespace(input_url=given, input_artifact=given))

@@ -176,7 +176,7 @@ class TestPlan:
         folder = clone(tmp_path / "clone")
         ran = type_in(folder, "python main.py main.plan=true")
         assert ran.returncode == 0, ran.stdout
-        assert "always runs: cache: false" in ran.stdout
+        assert "always runs: caching is off" in ran.stdout
         left = type_in(folder, "git status --porcelain --ignored").stdout
         assert "mlflow" not in left and "mlruns" not in left
 
@@ -185,7 +185,7 @@ class TestPlan:
         plan = documented("README.md", "mlflow run . -e plan")
         ran = type_in(project, f"{plan} --env-manager local")
         assert "reuse eda  same as run" in ran.stdout
-        assert "run   data_extraction  always runs: cache: false" in ran.stdout
+        assert "run   data_extraction  always runs: caching is off" in ran.stdout
         assert len(store_of(project).runs()) == before
 
     def test_faults_are_told(self, project):

@@ -7,7 +7,6 @@ from typing import Any
 
 from _utils.pipeline.backend import LocalBackend, start_process
 from _utils.pipeline.plan import Component
-from _utils.pipeline.server import server_faults
 
 # On the node: the command ($1), whose exit status becomes a file ($2) that this machine sees
 ON_NODE = 'bash -c "$1"; status=$?; echo $status > "$2"; exit $status'
@@ -33,7 +32,6 @@ def faults(component: Component) -> Iterator[str]:
             f"component '{component.name}': backend slurm needs the command srun: start the "
             "pipeline on a machine of the cluster."
         )
-    yield from server_faults("main.backend=slurm")
 
 
 class Backend(LocalBackend):

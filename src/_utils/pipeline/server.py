@@ -71,22 +71,6 @@ def serve_tracking_store() -> str:
     return uri
 
 
-def server_faults(wanted: str) -> list[str]:
-    """What is wrong with a tracking store that is no server, for what runs on other machines.
-
-    Args:
-        wanted: What runs there, such as `main.backend=slurm`.
-    """
-    scheme = told(SERVED) or mlflow.get_tracking_uri().partition(":")[0]
-    if scheme in ("http", "https", "databricks"):
-        return []
-    return [
-        f"{wanted} runs on machines that cannot reach the tracking store ({scheme}:...) of this "
-        "one: start `mlflow server` with a PostgreSQL database and set "
-        "MLFLOW_TRACKING_URI=http://<host>:<port>; see 'A tracking server' in MLpipeline.md."
-    ]
-
-
 @contextmanager
 def database_faults(uri: str) -> Iterator[None]:
     """Say why a tracking database cannot be opened, and what to do.

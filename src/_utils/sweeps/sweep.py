@@ -20,10 +20,11 @@ from _utils.command_line import as_line
 from _utils.environment import tell
 from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import close_below
+from _utils.pipeline.faults import check_server
 from _utils.pipeline.processes import typed_command
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.runs import ERROR, SWEEP, start_top_run
-from _utils.pipeline.server import serve_tracking_store, server_faults
+from _utils.pipeline.server import serve_tracking_store
 from _utils.sweeps import slurm
 from _utils.sweeps.progress import progress_shown
 from _utils.sweeps.ranking import jobs_of, publish_ranking
@@ -42,8 +43,8 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
         UserError: The jobs would run on machines that cannot reach the tracking store.
     """
     launcher, broken = config.hydra.runtime.choices["hydra/launcher"], ""
-    if launcher not in ON_THIS_MACHINE and (faults := server_faults(f"hydra/launcher={launcher}")):
-        raise UserError(faults[0])
+    if launcher not in ON_THIS_MACHINE:
+        check_server(f"hydra/launcher={launcher}")
     slurm.warn_near_time_limit(config.hydra.launcher)
     run = start_top_run(config).info
     tell(SWEEP, run.run_id)

@@ -25,10 +25,9 @@ CONFIG = {
         ({}, "needs main.backend_config.kube-context; see"),
         ({"kube-job-template-path": "no.yaml"}, f"no job template '{ROOT}/no.yaml'."),
         (CONFIG, "raw_url: 'a.csv' is a file of this machine"),
-        (CONFIG, "main.backend=kubernetes runs on machines that cannot reach"),
     ],
 )
-def test_faults(scratch_store, monkeypatch, config, message):
+def test_faults(monkeypatch, config, message):
     monkeypatch.setattr(shutil, "which", lambda command: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     folder, values = ROOT / "src/any", {"raw_url": "a.csv", "new_url": "s3://bucket/b.csv"}

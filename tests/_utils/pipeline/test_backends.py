@@ -22,9 +22,9 @@ def component(backend: str) -> Component:
     ("backend", "message"),
     [
         ("local", ""),
-        ("cloud", "unknown backend 'cloud': allowed are local, slurm, kubernetes, databricks."),
+        ("cloud", "unknown backend 'cloud': choose from local, slurm, kubernetes, databricks."),
         ("databricks", "main.backend=databricks runs on machines that cannot reach"),
-        ("slurm", "backend=slurm needs src/_utils/backends/slurm, which this project deleted"),
+        ("slurm", "main.backend=slurm needs src/_utils/backends/slurm, which this project deleted"),
     ],
 )
 def test_faults(scratch_store, monkeypatch, backend, message):

@@ -16,7 +16,6 @@ from mlflow import MlflowClient
 
 from _utils.internals import PROJECT_ENV, load_mlproject, run_for_project
 from _utils.pipeline.plan import Component
-from _utils.pipeline.server import server_faults
 
 if TYPE_CHECKING:
     from mlflow.projects._project_spec import EntryPoint
@@ -50,14 +49,13 @@ def faults(component: Component) -> Iterator[str]:
     template = component.folder.parents[1] / config.get("kube-job-template-path", "")
     if not template.exists():
         yield f"component '{name}': there is no job template '{template}'."
-    for key, value in component.values.items():
-        if key.endswith("_url") and "://" not in value:
+    for key, value in component.of_type("url").items():
+        if "://" not in value:
             yield (
                 f"components.{name}.parameters.{key}: '{component.parameters[key]}' is a file "
-                "of this machine, which Kubernetes cannot see: give its URL, or let the component "
+                "of this machine, which Kubernetes cannot see: set its URL, or let the component "
                 f"run here with components.{name}.backend=local."
             )
-    yield from server_faults("main.backend=kubernetes")
 
 
 class Backend:
