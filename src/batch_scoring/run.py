@@ -46,7 +46,7 @@ def go(args: argparse.Namespace) -> None:
     log_artifact(rejected, type="rejected", description="Rows without a prediction, and why")
     print(f"{name} scored {counts['scored']} of {counts['rows']} rows")
     for reason, number in reasons.most_common(5):
-        print(f"Not scored: {number}, {reason}")
+        print(f"Not scored: {number} ({reason})")
 
 
 def fetch_input(args: argparse.Namespace) -> Path:

@@ -1,4 +1,4 @@
-"""Fetch the data, from wherever it is, and publish it as it is, as one parquet file."""
+"""Fetch the data, and publish it unchanged, as one Parquet file."""
 
 import argparse
 import sys

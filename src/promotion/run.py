@@ -20,12 +20,12 @@ def go(args: argparse.Namespace) -> None:
     if before and before.version == version.version:
         print(f"Version {version.version} of {version.name} is the champion already")
         return
-    fetch_model(version)  # one whose files were changed is not promoted
-    reason = f"by hand, in the place of {f'version {before.version}' if before else 'none'}"
+    fetch_model(version)  # raises an error if its files were changed
+    reason = f"by hand (before: {f'version {before.version}' if before else 'no champion'})"
     if not promote(version, reason, instead_of=before):
-        raise UserError("Another pipeline has just promoted a version: look at it, then try again.")
+        raise UserError("Another pipeline has just promoted a version. Check it, then try again.")
     mlflow.set_tag("promotion", f"version {version.version}: {reason}")
-    print(f"Version {version.version} of {version.name} is the champion, {reason}")
+    print(f"Version {version.version} of {version.name} is the champion, promoted {reason}")
 
 
 if __name__ == "__main__":

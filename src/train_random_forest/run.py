@@ -26,7 +26,7 @@ from _utils.example.splitting import split
 from _utils.models.registry import log_model
 from _utils.tabular.tables import read_table
 
-# What it takes to load the model; said here, for finding it out takes MLflow several seconds.
+# The packages that loading the model needs. Without this list MLflow takes seconds to infer them
 MODEL_PACKAGES = ["scikit-learn", "pandas", "numpy", "skops"]
 
 
@@ -41,7 +41,7 @@ def go(args: argparse.Namespace) -> None:
         seed=args.seed,
     )
     model = build_model(train[TEXT], args.max_tfidf_features, args.random_forest)
-    # One by one beside the JSON of the whole, so that MLflow can compare runs by each.
+    # Also one by one, so that MLflow can compare runs by each
     mlflow.log_params({f"random_forest.{key}": value for key, value in args.random_forest.items()})
     model.fit(train[FEATURES], train[TARGET])
     model.set_params(forest__n_jobs=1)  # answers to single rows are faster without threads

@@ -103,7 +103,7 @@ def test_what_depends_on_a_parameter_and_what_is_named_run_again(project, planne
     expected = ["data_extraction", "basic_cleaning", "train_random_forest", "evaluation"]
     assert ran[:4] == expected
     # What uses the champion runs if there is another one
-    assert ("batch_scoring" in ran) == ("\nPromoted: " in text)
+    assert ("batch_scoring" in ran) == ("\nPromoted version" in text)
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", text)
     plan, _ = planned(options)
     assert plan["data_split"].startswith("same as run")
