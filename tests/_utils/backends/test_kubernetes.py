@@ -1,6 +1,8 @@
 import importlib.util
+import re
 import shlex
 import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -10,6 +12,10 @@ from _utils.backends import kubernetes
 from _utils.internals import load_mlproject
 from _utils.pipeline.plan import Component
 
+CONDA_FILES = [
+    *ROOT.glob("src/*/conda.yml"),
+    *ROOT.glob("cookie-mlflow-step/templates/conda.*.yml"),
+]
 CONFIG = {
     "kube-context": "minikube",
     "kube-job-template-path": "k8s/job.yaml",
@@ -45,3 +51,24 @@ def test_a_pod_gets_the_quotes_of_bash_whatever_machine_starts_it(tmp_path):
     value = '"two" words, $HOME; {a: 1}'
     command = kubernetes.command_for_bash(entry_point, {"x": value})
     assert shlex.split(command) == ["python", "run.py", f"--x={value}", "--y=it's"]
+
+
+@pytest.mark.parametrize(
+    "conda_file", CONDA_FILES, ids=lambda file: f"{file.parent.name}/{file.name}"
+)
+def test_the_image_of_a_component_has_its_packages(conda_file, tmp_path):
+    dockerfile = (ROOT / "k8s/Dockerfile").read_text()
+    (tmp_path / "conda.yml").write_text(conda_file.read_text())
+    (command,) = re.findall(r"^RUN (sed .*)", dockerfile, re.MULTILINE)
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    python, _, pip = yaml.safe_load(conda_file.read_text())["dependencies"]
+    assert (tmp_path / "requirements.txt").read_text().splitlines() == pip["pip"]
+    images = {*re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)}
+    assert images == {f"{python.replace('=', ':')}-slim"}
+
+
+def test_the_job_template_has_what_the_pipeline_does_not_add():
+    template = yaml.safe_load((ROOT / "k8s/job.yaml").read_text())
+    assert (template["apiVersion"], template["kind"]) == ("batch/v1", "Job")
+    assert template["metadata"]["namespace"]
+    assert template["spec"]["template"]["spec"]["containers"][0]["name"]
