@@ -14,7 +14,6 @@ All values stand, with a comment each, in config.yaml.
 
 import atexit
 import gc
-import os
 import sys
 from pathlib import Path
 
@@ -25,22 +24,14 @@ if not (3, 10) <= sys.version_info < (3, 14):
 # import, and among all of them at the end: a quarter of the time of a short pipeline.
 gc.set_threshold(100_000)
 atexit.register(gc.freeze)
-# For this process and those of the components: quiet, and no time spent on usage statistics.
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A minute without a server, asking it again after 1, 2, 4, ... seconds
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-os.environ.setdefault("PYTHONUNBUFFERED", "1")  # the components' lines are shown as they come
-
 ROOT = Path(__file__).resolve().parent
 sys.path.append(str(ROOT / "src"))  # where _utils lies
 
+from _utils.environment import set_defaults
 from _utils.pipeline.environments import check_own
 
-check_own(ROOT / "conda.yml")  # before anything else is imported, for it may be missing
+set_defaults()  # MLflow reads its variables when it is imported
+check_own()  # says what to do if an import below fails
 
 import hydra
 import mlflow
@@ -55,10 +46,9 @@ from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import hydra_arguments
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
-from _utils.pipeline.processes import Interrupted, end, watch_for_interrupts
+from _utils.pipeline.processes import Interrupted, cleanups, end, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
-from _utils.pipeline.runs import as_record, pipeline_run
-from _utils.sweeps.sweep import close_runs, give_up
+from _utils.pipeline.runs import as_record, kill_runs, pipeline_run
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
@@ -81,7 +71,7 @@ def run_pipeline(config: DictConfig, run: Run) -> list[Result]:
     mlflow.log_text(as_record(config), "config.yaml")
     results = run_components(plan, run)
     print_summary([component.name for component in plan], results)
-    raise_for_failure(results, config)
+    raise_for_failure(results)
     return results
 
 
@@ -96,9 +86,8 @@ if __name__ == "__main__":
         sys.exit(explain(error))
     watch_for_interrupts()
     try:
-        go()
+        with cleanups:
+            go()
     except Interrupted as interrupted:
-        close_runs()
+        kill_runs()
         end(interrupted)
-    except Exception as error:  # what starts the jobs of a sweep
-        give_up(error)

@@ -35,7 +35,7 @@ ENVIRONMENT = dict(os.environ)
 
 
 # Files that take more than half a minute, the longest first
-LONGEST = ["environments", "main", "sweep", "reuse", "faults", "story", "ends", "stores"]
+LONGEST = ["environments", "main", "typed", "reuse", "faults", "story", "ends", "stores"]
 SLOW = {"slow", "nightly"}
 
 
@@ -295,6 +295,17 @@ def slurm(tmp_path_factory):
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm_user(slurm, postgresql, tmp_path_factory):
+    """What a user of the cluster sets: where it is, and a server that its nodes can reach."""
+    from servers import TrackingServer
+
+    database = postgresql.url.replace("postgresql:", "postgresql+psycopg:")
+    server = TrackingServer(tmp_path_factory.mktemp("server"), database)
+    yield slurm.environment | {"MLFLOW_TRACKING_URI": server.url}
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,15 @@
-"""Environment variables: what main.py tells the processes that it starts, and how they read it.
+"""Environment variables: the one place that writes those for child processes, and reads them.
 
-MLpipeline.md has the table of them ("Environment variables"); a test holds it complete.
+"Environment variables" in MLpipeline.md says who writes each and what it says; a test compares.
 """
 
 import os
-
-# Variables of this project's own; all others are MLflow's, W&B's, Python's or the system's
-OWN = {
-    "ARTIFACT_STORE": "main.artifact_store: where new artifacts go",
-    "STORAGE_URL": "main.storage_url, as a URL",
-    "ARTIFACTS_PINNED": "true if main.py has given each input its version",
-    "SWEEP_RUN_ID": "the run of the sweep that this process runs a job of",
-    "SERVED_STORE": "the kind of database that the pipeline's own tracking server serves",
-    "MLFLOW_UI": "the address that `mlflow ui` will have",
-}
+import sys
+from pathlib import Path
 
 
 def tell(name: str, value: str | None, *, unless_set: bool = False) -> None:
-    """Let this process and all that it starts have a variable; None takes it away."""
+    """Set a variable for this process and all that it starts; None removes it."""
     if value is None:
         os.environ.pop(name, None)
     elif not (unless_set and name in os.environ):
@@ -27,3 +19,20 @@ def tell(name: str, value: str | None, *, unless_set: bool = False) -> None:
 def told(name: str, default: str = "") -> str:
     """The value of a variable; `default` if it is not set."""
     return os.environ.get(name, default)
+
+
+def set_defaults() -> None:
+    """Set what MLflow and Python read before MLflow is imported, unless the user has set it."""
+    tell("MLFLOW_LOGGING_LEVEL", "WARNING", unless_set=True)
+    tell("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true", unless_set=True)
+    tell("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false", unless_set=True)
+    tell("MLFLOW_DISABLE_TELEMETRY", "true", unless_set=True)  # it takes 0.4 s
+    # A server that does not answer is asked again after 1, 2, 4, ... seconds, for a minute
+    tell("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6", unless_set=True)
+    tell("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1", unless_set=True)
+    tell("PYTHONUNBUFFERED", "1", unless_set=True)  # the components' lines are shown as they come
+    # `python` in an MLproject is the one that runs main.py, also where its environment was not
+    # activated; under conda, virtualenv and uv MLflow puts the component's own before it
+    own, path = str(Path(sys.executable).parent), os.get_exec_path()
+    if own != path[0]:  # a job of a sweep inherits what its parent has set
+        tell("PATH", os.pathsep.join([own, *path]))

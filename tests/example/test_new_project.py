@@ -64,7 +64,8 @@ class TestTheSkeleton:
 
 @pytest.mark.parametrize("name", ["1st", "my-project", "null", "a b", "../x"])
 def test_what_cannot_be_a_name_is_told(name):
-    with pytest.raises(UserError, match=f"'{name}' cannot be a project's name: use letters"):
+    told = f"'{name}' is not allowed as the name of a project. Use letters"
+    with pytest.raises(UserError, match=told):
         new_project.main(name)
 
 
@@ -91,7 +92,7 @@ def test_what_git_could_not_take_back_is_refused(tmp_path, monkeypatch, change):
 
 def test_without_git_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match=r"git cannot be started.*install it"):
+    with pytest.raises(UserError, match=r"git cannot be started.*Install it"):
         new_project.files_of_git()
 
 
@@ -117,8 +118,8 @@ def test_only_what_the_template_brought_goes(tmp_path, monkeypatch, capsys):
     data = sorted(outside.rglob("*"))
     monkeypatch.setattr(new_project, "ROOT", folder)
     new_project.main("churn")
-    left = f"What git does not have stays in {folder}/src/_utils/example, {folder}"
-    assert left in capsys.readouterr().out
+    kept = f"Files that git does not track were kept in {folder}/src/_utils/example, {folder}"
+    assert kept in capsys.readouterr().out
     assert all((folder / file).read_text() == "mine" for file in mine + ignored)
     assert sorted(outside.rglob("*")) == data
     assert not (folder / "src/eda/eda.ipynb").exists() and not (folder / "src/data_check").exists()

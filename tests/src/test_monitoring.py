@@ -75,13 +75,13 @@ def test_the_same_year_raises_no_alarm_and_another_does(monitor, project, store,
     assert "No row has a label yet" in store.text(usual, "report.html", tmp_path)
 
     told, changed = monitor(2021, 1.0)
-    assert "ALARM: performance: MAE " in told and "more (report.html)" in told
+    assert "ALARM: MAE " in told and "more in report.html" in told
     metrics, verdict = changed.data.metrics, changed.data.tags["verdict"]
     assert metrics["alarm"] == 1 and metrics["rows"] == metrics["labelled_rows"] == 1108
     assert metrics["mae_ratio"] > 1.25 and metrics["max_psi"] == metrics["psi.car_truck"]
     assert metrics["missing.car_truck"] == pytest.approx(0.486, abs=1e-3)
     assert metrics["psi.prediction"] > 0 and metrics["unseen.carline"] > 0.2
-    assert "car_truck: 48.6% missing" in verdict and "report.html" not in verdict
+    assert "car_truck 48.6% missing" in verdict and "report.html" not in verdict
     page = store.text(changed, "report.html", tmp_path)
     assert "<h1>ALARM</h1>" in page and "http" not in page and page.count("<img") > 5
     table = pd.read_csv(io.StringIO(store.text(changed, "drift.csv", tmp_path)))
@@ -95,5 +95,5 @@ def test_the_same_year_raises_no_alarm_and_another_does(monitor, project, store,
 
 
 def test_no_rows_are_told(monitor):
-    with pytest.raises(UserError, match=r"nothing to monitor\. Score some rows first\."):
+    with pytest.raises(UserError, match="nothing to monitor"):
         monitor(2021, 0)
