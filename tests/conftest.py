@@ -74,6 +74,7 @@ def add_store(folder: Path, artifacts: str = "") -> str:
     MLflow takes one to two seconds to make the tables.
     """
     ready = ROOT / ".pytest_cache" / f"mlflow-{mlflow.__version__}.db"
+    ready.parent.mkdir(exist_ok=True)
     with FileLock(f"{ready}.lock"):
         if not ready.exists():
             half = ready.with_suffix(".half")
