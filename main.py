@@ -30,7 +30,7 @@ from _utils.environment import set_defaults
 from _utils.pipeline.environments import check_own
 
 set_defaults()  # MLflow reads its variables when it is imported
-check_own(ROOT / "conda.yml")  # says what to do if an import below fails
+check_own()  # says what to do if an import below fails
 
 import hydra
 import mlflow

@@ -35,7 +35,7 @@ ENVIRONMENT = dict(os.environ)
 
 
 # Files that take more than half a minute, the longest first
-LONGEST = ["environments", "main", "sweep", "reuse", "faults", "story", "ends", "stores"]
+LONGEST = ["environments", "main", "typed", "reuse", "faults", "story", "ends", "stores"]
 SLOW = {"slow", "nightly"}
 
 
@@ -74,6 +74,7 @@ def add_store(folder: Path, artifacts: str = "") -> str:
     MLflow takes one to two seconds to make the tables.
     """
     ready = ROOT / ".pytest_cache" / f"mlflow-{mlflow.__version__}.db"
+    ready.parent.mkdir(exist_ok=True)
     with FileLock(f"{ready}.lock"):
         if not ready.exists():
             half = ready.with_suffix(".half")
@@ -239,6 +240,18 @@ def store(project: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
+def git_url(tmp_path_factory):
+    """A git server on loopback with a clone of this repository."""
+    from servers import GitServer
+
+    base = tmp_path_factory.mktemp("git")
+    clone(base / "repo")
+    server = GitServer(base)
+    yield f"{server.url}/repo"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
 def tracking_server(tmp_path_factory):
     """A tracking server; tests tell their runs apart by experiments."""
     from servers import TrackingServer
@@ -283,6 +296,17 @@ def slurm(tmp_path_factory):
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm_user(slurm, postgresql, tmp_path_factory):
+    """What a user of the cluster sets: where it is, and a server that its nodes can reach."""
+    from servers import TrackingServer
+
+    database = postgresql.url.replace("postgresql:", "postgresql+psycopg:")
+    server = TrackingServer(tmp_path_factory.mktemp("server"), database)
+    yield slurm.environment | {"MLFLOW_TRACKING_URI": server.url}
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,29 @@ class TrackingServer:
         self.process.stderr.close()
 
 
+class GitServer:
+    """Serves the repositories of a folder on loopback."""
+
+    def __init__(self, folder: Path):
+        port = free_port()
+        command = ["git", "daemon", "--verbose", "--export-all", "--listen=127.0.0.1"]
+        self.daemon = subprocess.Popen(
+            [*command, f"--port={port}", f"--base-path={folder}", str(folder)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while "Ready" not in self.daemon.stderr.readline():
+            assert self.daemon.poll() is None
+        self.url = f"git://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        # The daemon proper is a child of what was started
+        subprocess.run(["pkill", "-P", str(self.daemon.pid)], check=False)
+        self.daemon.terminate()
+        self.daemon.wait()
+        self.daemon.stderr.close()
+
+
 class Door:
     """An address that a server can go away from and come back to without being started again."""
 

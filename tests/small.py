@@ -1,5 +1,7 @@
 """A pipeline so small that what runs it is what takes the time: `prepare`, then `trial`."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -66,7 +68,8 @@ def make_pipeline(
     """
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["main"] |= {"execute_steps": steps, "aliases": {}, "retrain": []}
-    config["main"]["objective"]["metric"] = metric
+    if "objective" in config["main"]:  # it goes with the sweeps
+        config["main"]["objective"]["metric"] = metric
     config["components"] = {
         name: {"parameters": {key: value for key, (_, value) in parameters.items()}}
         for name, (_, parameters) in components.items()
@@ -86,3 +89,16 @@ def make_pipeline(
     (folder / "outputs").mkdir()
     add_store(folder)
     return folder
+
+
+def sweep_of(values: str, *options: str) -> str:
+    """The command of a sweep over `trial`, with these values between commas."""
+    return f"python main.py -m components.trial.parameters.x={values} {' '.join(options)}"
+
+
+def wait_for(condition: Callable[[], object], patience: float = 180) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -12,9 +13,8 @@ from mlflow.projects.utils import load_project
 from mlflow.utils import string_utils
 from windows import after_switch_c, arguments_of, through_cmd
 
-from _utils.backends import component_backend
-from _utils.backends.component_backend import command_for_bash
 from _utils.command_line import as_line, rejoined
+from _utils.pipeline.backend import LocalBackend
 from _utils.pipeline.options import hydra_arguments
 
 VALUES = [
@@ -33,7 +33,7 @@ VALUES = [
     '\\"\\\\" \\',
 ]
 VARIABLES = {"PATH": "what nobody meant"}
-MLFLOWS_START = component_backend._start
+MLFLOWS_START, START = local._run_entry_point, LocalBackend().start
 SCRIPTS = ["run.py", "run.ipynb", "run.sh"]
 COMPONENTS = sorted(path.parent.name for path in ROOT.glob("src/*/MLproject"))
 PLACES = [".", *(f"src/{name}" for name in COMPONENTS), *SCRIPTS]
@@ -69,13 +69,17 @@ def entry_points_of(tmp_path_factory):
 def on_windows(monkeypatch):
     """MLflow quotes as it does on Windows; returns what is started there."""
     started = []
-    for module in string_utils, component_backend, local:
+    for module in string_utils, local:
         monkeypatch.setattr(module, "is_windows", lambda: True)
 
-    def start(command: str, how=component_backend.start) -> list[str]:
+    def popen(line, **others):
+        started.append(line)
+        return SimpleNamespace(stdout=None)
+
+    def start(command: str, how=START) -> list[str]:
         """What the program gets that this command starts."""
         with monkeypatch.context() as patch:
-            patch.setattr(subprocess, "Popen", lambda line, **others: started.append(line))
+            patch.setattr(subprocess, "Popen", popen)
             how(command, ".", "0", "run")
         line = started.pop()
         line = line if isinstance(line, str) else subprocess.list2cmdline(line)
@@ -104,11 +108,9 @@ def cases(entry_points):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_bash(place, entry_points_of):
-    """On a pod too, for which MLflow's quotes are those of whatever machine starts it."""
     for entry_point, values in cases(entry_points_of(place)):
         command = entry_point.compute_command(values, None)
         assert in_bash(command) == meant(entry_point, values)
-        assert command_for_bash(entry_point, values) == command
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -116,12 +118,6 @@ def test_windows(place, entry_points_of, on_windows):
     for entry_point, values in cases(entry_points_of(place)):
         command = entry_point.compute_command(values, None)
         assert on_windows(command) == meant(entry_point, values)
-
-
-def test_a_pod_gets_the_quotes_of_bash_from_windows(entry_points_of, on_windows):
-    (entry_point,) = entry_points_of("src/promotion")
-    command = command_for_bash(entry_point, {"registered_model": "a b", "version": ""})
-    assert command == "python run.py --registered_model='a b' --version=''"
 
 
 # What main.py gets on Windows, where `mlflow run .` itself starts it

@@ -31,6 +31,6 @@ def load_capability(name: str, wanted_by: str) -> ModuleType:
     if not has_capability(name):
         raise UserError(
             f"{wanted_by} needs src/_utils/{name.replace('.', '/')}, which this project deleted: "
-            "restore it from the template, or choose another value."
+            f"restore it from the template, or leave out {wanted_by}."
         )
     return importlib.import_module(f"_utils.{name}")

@@ -8,6 +8,8 @@ functions because the environment of a component lacks Hydra, for example.
 from __future__ import annotations
 
 import subprocess
+import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,10 @@ def database_schemes() -> tuple[str, ...]:
 
 def tracking_app(store_uri: str, artifact_root: str) -> Any:
     """MLflow's tracking server as a Flask app; `mlflow server` would cost a second process."""
+    # At each search for runs MLflow tries to import what knows its users, of which there are none
+    # here: a second each time, and in vain, for the last of its dependencies is missing
+    sys.modules["mlflow.server.auth"] = None  # type: ignore[assignment]
+    warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
     from mlflow.server import app, handlers
     from mlflow.server.security import init_security_middleware
 

@@ -64,8 +64,8 @@ COMPONENTS = {
             "output_artifact": ("output", "three.txt"),
         },
     ),
-    "stubborn": (STUBBORN, {}),
     "failing": (FAILING, {}),
+    "stubborn": (STUBBORN, {}),
 }
 
 

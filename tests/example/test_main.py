@@ -162,7 +162,7 @@ class TestMainPy:
 class TestSweep:
     COMMAND = (
         "python main.py --steps=train_model modeling.random_forest.n_estimators=5 "
-        "modeling.max_tfidf_features=10 modeling.random_forest.max_features=range(1,6,4) -m"
+        "modeling.max_tfidf_features=10 'modeling.random_forest.max_features=range(1,6,4)' -m"
     )
 
     def test_each_job_is_a_child_and_the_best_can_be_trained_again(self, typed, store, tmp_path):

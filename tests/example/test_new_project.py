@@ -56,7 +56,7 @@ class TestTheSkeleton:
     def test_the_scaffold_works_in_it(self, skeleton):
         ran = type_in(skeleton, "cookiecutter cookie-mlflow-step -o src --no-input step_name=fetch")
         assert ran.returncode == 0, ran.stdout
-        ran = type_in(skeleton, "mlflow run . --env-manager local")
+        ran = type_in(skeleton, "python main.py")
         assert ran.returncode == 0, ran.stdout
         store = store_of(skeleton)
         assert [run.info.run_name for run in store.children(store.pipeline())] == ["fetch"]

@@ -1,1 +1,1 @@
-"""Where a component runs: on this machine, on a node of SLURM, or in a pod of Kubernetes."""
+"""Where components run if not on this machine: each module is a backend, and can be deleted."""

@@ -1,80 +1,59 @@
-"""Runs whose process is dead: which ones they are, and closing them."""
+"""Runs that a killed process left RUNNING: the next pipeline on this machine marks them KILLED.
+
+A run has the tag `process`: host, process id and start of the process that will end it. The process
+is gone if this host has none of that id, or one that was started at another time. All else is left
+alone. Hosts that share a tracking server need names of their own.
+"""
 
 import json
-import os
 import platform
-import uuid
-from pathlib import Path
 
 import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from _utils.artifacts.index import all_experiments, all_pages
+from _utils.internals import PARENT_RUN_ID
 from _utils.pipeline.processes import end_processes, is_alive, working_for
 
-PROCESS = "process"  # tag: the process that a run lives and dies with
-OUTSIDE = "pid:[4026531836]"  # Linux' name of the processes that are in no container
+PROCESS = "process"  # the tag
+TOLERANCE = 60  # seconds by which the start of a process may seem to change when a clock is set
 
 
 def process_tag(process: psutil.Process | None = None) -> str:
-    """What says which process it is, on which machine; a number alone is used again one day."""
+    """The tag of a run that this process, or another one, will end."""
     process = process or psutil.Process()
-    return json.dumps(here() | {"pid": process.pid, "started": started(process)})
+    start = process.create_time()
+    return json.dumps({"host": platform.node(), "pid": process.pid, "create_time": start})
 
 
-def here() -> dict[str, str]:
-    """Where this process runs: the machine, its boot, and the container, as Linux tells them."""
+def is_dead(tag: dict) -> bool:
+    """Tell whether the process of a tag is certainly gone."""
+    if tag["host"] != platform.node() or "create_time" not in tag:  # older versions had other tags
+        return False
     try:
-        container = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        container = ""
-    return {
-        "host": platform.node(),
-        "machine": _read("/etc/machine-id") or f"{uuid.getnode():x}",
-        "boot": _read("/proc/sys/kernel/random/boot_id"),
-        "container": container,
-    }
-
-
-def started(process: psutil.Process) -> float:
-    """When a process was started: on Linux in ticks since the boot, for clocks are set."""
-    stat = _read(f"/proc/{process.pid}/stat")  # number, (name), and 19 fields further the start
-    return int(stat.rpartition(")")[2].split()[19]) if stat else process.create_time()
+        process = psutil.Process(tag["pid"])
+        is_other = abs(process.create_time() - tag["create_time"]) > TOLERANCE
+        return is_other or not is_alive(process)
+    except psutil.Error:
+        return not psutil.pid_exists(tag["pid"])  # another user's may exist and yet be hidden
 
 
 def close_dead_runs() -> int:
-    """Close the runs that were left RUNNING by a process of this machine that was killed.
+    """Mark the runs as KILLED whose process is gone, and those below them; returns how many.
 
-    Their components, should any still be at work, are ended: nobody waits for them. Runs without
-    the tag of a process are left alone, such as what `mlflow run` makes before main.py starts.
-
-    Returns:
-        How many runs were closed.
+    Their components are ended if they still work. Runs without the tag are left alone.
     """
-    client = MlflowClient()
     running = _running()
-    tagged = [run for run in running if PROCESS in run.data.tags]
-    dead = {run.info.run_id for run in tagged if is_dead(json.loads(run.data.tags[PROCESS]))}
-    # What has a process of its own, as the jobs of a sweep have, is judged by that alone
-    dead |= _below(dead, [run for run in running if run not in tagged])
-    if dead:
-        end_processes(working_for(dead))
-    for run_id in dead:
-        client.set_tag(run_id, MLFLOW_RUN_NOTE, "Its process was killed; closed by the next run.")
-        client.set_terminated(run_id, "KILLED")
-    return len(dead)
+    tags = {run.info.run_id: run.data.tags.get(PROCESS) for run in running}
+    dead = {run_id for run_id, tag in tags.items() if tag and is_dead(json.loads(tag))}
+    # A run that has a process of its own, such as a job of a sweep, is judged by that alone
+    return _kill(dead | _below(dead, [run for run in running if not tags[run.info.run_id]]))
 
 
 def close_below(run_id: str) -> None:
-    """Close the runs below one that are open, as KILLED, and end what still works for them."""
-    client = MlflowClient()
-    running = _running()
-    left = _below({run_id}, running)
-    end_processes(working_for(left))
-    for below in left:
-        client.set_terminated(below, "KILLED")
+    """Mark the runs below one that are RUNNING as KILLED, and end what still works for them."""
+    _kill(_below({run_id}, _running()))
 
 
 def _running() -> list[Run]:
@@ -83,46 +62,16 @@ def _running() -> list[Run]:
 
 
 def _below(run_ids: set[str], running: list[Run]) -> set[str]:
-    """Those of the running that are children of these, or children of such."""
-    parents = {run.info.run_id: run.data.tags.get(MLFLOW_PARENT_RUN_ID) for run in running}
-    found = set(run_ids)
+    """The running ones that are children of these runs, or children of such."""
+    below: set[str] = set()
     for _ in "jobs of a sweep", "components":
-        found |= {run_id for run_id, parent in parents.items() if parent in found}
-    return found - run_ids
+        parents = run_ids | below
+        below |= {run.info.run_id for run in running if run.data.tags.get(PARENT_RUN_ID) in parents}
+    return below
 
 
-def is_dead(tag: dict) -> bool:
-    """Tell whether a process is gone for certain.
-
-    One of another machine or container cannot be seen from here, even if the hosts have the same
-    name: it is not judged.
-    """
-    place = here()
-    if any(tag.get(key) != place[key] for key in ("host", "machine", "container")):
-        return False
-    if tag.get("boot") != place["boot"]:
-        return place["container"] == OUTSIDE  # others may be on other machines, with equal numbers
-    try:
-        process = psutil.Process(tag["pid"])
-        return abs(started(process) - tag["started"]) > 1 or not is_alive(process)
-    except psutil.AccessDenied:
-        return False
-    except psutil.NoSuchProcess:
-        return not _is_hidden(tag["pid"])
-
-
-def _is_hidden(pid: int) -> bool:
-    """Tell whether there is such a process of another user, which /proc may not show."""
-    if os.name == "posix":  # elsewhere os.kill ends the process
-        try:
-            os.kill(pid, 0)
-        except OSError as error:
-            return isinstance(error, PermissionError)
-    return False
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+def _kill(run_ids: set[str]) -> int:
+    end_processes(working_for(run_ids))
+    for run_id in run_ids:
+        MlflowClient().set_terminated(run_id, "KILLED")
+    return len(run_ids)

@@ -2,27 +2,26 @@
 
 import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.projects.submitted_run import LocalSubmittedRun, SubmittedRun
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from mlflow.utils.process import ShellCommandException
 from rich.markup import escape
 
 from _utils.artifacts.index import PINNED, outputs_of, parse_reference
 from _utils.artifacts.stores import component_run
-from _utils.backends.component_backend import MLFLOWS_NAMES
 from _utils.command_line import as_line
+from _utils.environment import tell, told
 from _utils.errors import UserError
+from _utils.internals import PARENT_RUN_ID, process_of, shell_error
 from _utils.masking import without_secrets
+from _utils.pipeline.backend import MLFLOWS_NAMES
 from _utils.pipeline.log import Log
 from _utils.pipeline.plan import Component, as_latest
 from _utils.pipeline.processes import end_processes, typed_command, working_for
@@ -39,30 +38,24 @@ from _utils.pipeline.runs import SWEEP, env_manager_of, mask_tags
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     """Run or reuse the components in order, up to and including the first that fails."""
-    os.environ[PINNED] = "true"
-    # `python` in an MLproject is to be the one that runs this file, also where the environment
-    # was not activated; under conda, virtualenv and uv MLflow puts the component's own before it.
-    own, *path = str(Path(sys.executable).parent), *os.get_exec_path()
-    if own != path[0]:  # a job of a sweep comes after others in the same process
-        os.environ["PATH"] = os.pathsep.join([own, *path])
+    tell(PINNED, "true")
     env_manager = env_manager_of(pipeline)
-    made: dict[str, str] = {}
+    versions: dict[str, str] = {}  # name:latest -> version, of what this pipeline has published
     results: list[Result] = []
     for number, component in enumerate(plan, start=1):
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
-        result = run_or_reuse(
-            component.pinned(made).with_models_pinned(), pipeline, env_manager, title
-        )
+        pinned = component.pinned(versions).with_models_pinned()
+        result = run_or_reuse(pinned, pipeline, env_manager, title)
         results.append(result)
         # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.
         mlflow.log_metrics({f"{result.name}.{key}": value for key, value in result.metrics.items()})
-        if result.status != "FINISHED":
+        if result.failed:
             break
-        made_now = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
-        arrow = f" -> {made_now}" if made_now else ""
+        published = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
+        arrow = f" -> {published}" if published else ""
         console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
         check_outputs(component, result, plan[number:])
-        made |= dict(zip(as_latest(result.outputs), result.outputs.values(), strict=True))
+        versions |= dict(zip(as_latest(result.outputs), result.outputs.values(), strict=True))
     return results
 
 
@@ -75,14 +68,14 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
     used = {parse_reference(each)[0] for other in later for each in other.inputs.values()}
     for name in used & (result.outputs.keys() - {*component.outputs.values()}):
         raise UserError(
-            f"'{component.name}' published '{name}', which none of its parameters names, so what "
-            "uses it would get an older one: give it a parameter "
-            f"output_artifact={name}, in its MLproject and in config.yaml."
+            f"'{component.name}' published '{name}', which none of its parameters names, so later "
+            f"components would use an older version: add a parameter output_artifact={name} to its "
+            "MLproject and to config.yaml."
         )
 
 
 def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: str) -> Result:
-    """Let a finished run stand for the component if one can, and else run it."""
+    """Reuse a finished run of the component if there is one, or run the component."""
     key = cache_key(component)
     with one_job_at_a_time(key):
         decision = decide(component, key, pipeline.info.experiment_id)
@@ -93,76 +86,68 @@ def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: s
         why = escape(", ".join(decision.reasons[:3]))
         console.print(f"{title} [dim]({why})[/]", highlight=False)
         result = run_component(component, pipeline, env_manager)
-        if result.status == "FINISHED":
+        if not result.failed:
             make_reusable(result.run_id, key)
         return result
 
 
 def reuse_component(component: Component, source: Run, pipeline: Run) -> Result:
-    """Let a finished run stand for the component."""
+    """Record that a finished run is reused for the component."""
     start = time.time()
     run_id = record_reuse(component, source, pipeline)
-    return Result(
-        component.name,
-        "FINISHED",
-        time.time() - start,
-        run_id,
-        source.data.metrics,
-        {artifact.name: artifact.version for artifact in outputs_of(source)},
-        reused_from=source.info.run_id,
-    )
+    outputs = {artifact.name: artifact.version for artifact in outputs_of(source)}
+    seconds, source_id = time.time() - start, source.info.run_id
+    metrics = source.data.metrics
+    return Result(component.name, "REUSED", seconds, run_id, metrics, outputs, source_id)
 
 
 def run_component(component: Component, pipeline: Run, env_manager: str) -> Result:
     """Run one component as an MLflow project and wait for its end.
 
     Raises:
-        UserError: MLflow could not even make a run for it.
+        UserError: MLflow could not create a run for it.
     """
     log, start = Log(shown=not console.quiet), time.time()
     started = exit_code = fault = None
     try:
-        with log.capture():
-            started = mlflow.run(
-                project_path(component.folder),
-                parameters=component.parameters,
-                experiment_id=pipeline.info.experiment_id,
-                run_name=component.name,
-                env_manager=env_manager,
-                backend=MLFLOWS_NAMES.get(component.backend, component.backend),
-                backend_config=dict(component.backend_config),
-                synchronous=False,
-            )
+        started = mlflow.run(
+            project_path(component.folder),
+            parameters=component.parameters,
+            experiment_id=pipeline.info.experiment_id,
+            run_name=component.name,
+            env_manager=env_manager,
+            backend=MLFLOWS_NAMES.get(component.backend, component.backend),
+            backend_config=dict(component.backend_config),
+            synchronous=False,
+        )
+        if output := getattr(started, "output", None):
+            log.follow(output)
         mask_tags(MlflowClient().get_run(started.run_id))
         exit_code = wait_for(started)
-    except (MlflowException, ShellCommandException, subprocess.CalledProcessError) as error:
+    except (MlflowException, shell_error(), subprocess.CalledProcessError) as error:
         fault = error
+        log.write(f"{without_secrets(str(fault))}\n".encode())
     except KeyboardInterrupt:
-        log.shown = False  # what processes say when they are ended is of no use
-        if started and not isinstance(started, LocalSubmittedRun):
-            started.cancel()
-        of_run = working_for([started.run_id] if started else [])
-        end_processes(of_run | set(psutil.Process().children(recursive=True)))
+        log.shown = False  # what processes print when they are interrupted is of no use
+        end_component(started)
         with suppress(Exception):  # the next pipeline closes what cannot be closed now
-            for run in _runs_since(start, pipeline):
-                _end_run(run.info.run_id, "KILLED", component, log)
+            if run := newest_child(pipeline, start):
+                end_run(run, "KILLED", component, log)
         raise
-    runs = _runs_since(start, pipeline)
-    if not runs:
+    run = newest_child(pipeline, start)
+    if not run:
         raise UserError(f"Component '{component.name}' could not be started: {fault}") from fault
-    if fault:
-        console.print(without_secrets(str(fault)), style="red", markup=False, highlight=False)
-    run_id = runs[0].info.run_id
-    missing = component.unpublished(MlflowClient().get_run(run_id))
-    ended_well = exit_code == 0 and not missing
-    run = _end_run(run_id, "FINISHED" if ended_well else "FAILED", component, log)
+    missing = component.unpublished(run)
+    status = "FINISHED" if exit_code == 0 and not missing else "FAILED"
+    run = end_run(run, status, component, log)
+    outputs = {artifact.name: artifact.version for artifact in outputs_of(run)}
     return Result(
         component.name,
         run.info.status,
         time.time() - start,
         run.info.run_id,
         run.data.metrics,
-        {artifact.name: artifact.version for artifact in outputs_of(run)},
+        outputs,
         exit_code=exit_code,
         missing=missing,
         log=log,
@@ -170,38 +155,40 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
 
 
 def project_path(folder: Path) -> str:
-    """A component's folder as MLflow takes it: what follows a # is a folder within to it."""
-    path = str(folder)
-    if "#" in path and "#" in (path := os.path.relpath(folder)):
-        raise UserError(
-            f"MLflow cannot run '{folder}' from here, since it has a '#': cd into the project."
-        )
-    return path
+    """The folder as MLflow takes it: what follows a # would be a folder within the project."""
+    return os.path.relpath(folder) if "#" in str(folder) else str(folder)
 
 
-def wait_for(started: SubmittedRun) -> int:
+def wait_for(started: Any) -> int:
     """Wait for the end of a component; returns the exit code of its process, or 0 or 1."""
-    if not isinstance(started, LocalSubmittedRun):
+    if not (process := process_of(started)):
         return 0 if started.wait() else 1
-    while (exit_code := started.command_proc.poll()) is None:
-        time.sleep(0.02)  # wait() would go on for a while after Ctrl-C
+    while (exit_code := process.poll()) is None:
+        time.sleep(0.02)  # wait() would not notice that the reader of the terminal has gone
     return exit_code
 
 
-def _runs_since(start: float, pipeline: Run) -> list[Run]:
-    """The newest child of the pipeline since then; where MLflow fails, it does not name the run."""
-    of_pipeline = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
-    since = f"attributes.start_time >= {int(start * 1000)}"
-    experiments = [pipeline.info.experiment_id]
-    return MlflowClient().search_runs(experiments, f"{of_pipeline} and {since}", max_results=1)
+def end_component(started: Any) -> None:
+    """End what works for a component; `started` is None if MLflow was still preparing it."""
+    if started and not process_of(started):
+        started.cancel()
+    of_run = working_for([started.run_id] if started else [])
+    end_processes(of_run | set(psutil.Process().children(recursive=True)))
 
 
-def _end_run(run_id: str, status: str, component: Component, log: Log) -> Run:
-    """Close the run of a component whose process has ended, and leave the log in it."""
-    client = MlflowClient()
-    said = client.get_run(run_id).info.status
-    # What the component said of itself counts, unless its process says that it is worse.
-    if status != "FINISHED" or said == "RUNNING":
+def newest_child(pipeline: Run, since: float) -> Run | None:
+    """The run of the component started since then; where MLflow fails, it does not tell its id."""
+    of_pipeline = f"tags.`{PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
+    query = f"{of_pipeline} and attributes.start_time >= {int(since * 1000)}"
+    runs = MlflowClient().search_runs([pipeline.info.experiment_id], query, max_results=1)
+    return runs[0] if runs else None
+
+
+def end_run(run: Run, status: str, component: Component, log: Log) -> Run:
+    """End the run of a component whose process has ended, with its log; returns it as it is now."""
+    client, run_id = MlflowClient(), run.info.run_id
+    # FINISHED may be overruled: a component can fail after it said that it finished
+    if status != "FINISHED" or run.info.status == "RUNNING":
         client.set_terminated(run_id, status)
         client.update_run(run_id, name=component.name)
     log.publish(run_id)
@@ -212,7 +199,7 @@ def _end_run(run_id: str, status: str, component: Component, log: Log) -> Run:
 
 def raise_for_failure(results: list[Result]) -> None:
     """Raise UserError if the last component failed, with the end of a log that was not shown."""
-    if not results or results[-1].status == "FINISHED":
+    if not results or not results[-1].failed:
         return
     failed = results[-1]
     how = f"with exit code {failed.exit_code}"
@@ -223,12 +210,12 @@ def raise_for_failure(results: list[Result]) -> None:
     elif failed.exit_code == 0 and failed.missing:
         how = (
             f"to publish {', '.join(failed.missing)}, which its parameters name: "
-            "call log_artifact, or take the parameter away"
+            "call log_artifact, or remove the parameter"
         )
     lines = [f"Component '{failed.name}' failed {how}."]
     if not failed.log.shown:
         lines += ["Its last lines:", *(f"  | {line}" for line in failed.log.last_lines)]
     lines.append(f"Its whole log: {failed.log.place}")
-    if SWEEP not in os.environ:
+    if not told(SWEEP):
         lines.append(f"Fix the cause, then continue with: `{as_line(typed_command())}`")
     raise UserError("\n".join(lines))

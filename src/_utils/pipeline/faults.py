@@ -132,7 +132,7 @@ def in_backend(component: Component) -> Iterator[str]:
         wanted = f"main.backend={backend}"
         try:
             if backend != "databricks":  # which is MLflow's own
-                yield from load_capability(f"backends.{backend}_needs", wanted).faults(component)
+                yield from load_capability(f"backends.{backend}", wanted).faults(component)
             check_server(wanted)
         except UserError as error:
             yield str(error)
@@ -152,5 +152,5 @@ def check_server(wanted: str) -> None:
         raise UserError(
             f"{wanted} runs on machines that cannot reach the tracking store ({scheme}:...) of "
             "this one: start `mlflow server` with a PostgreSQL database and set "
-            "MLFLOW_TRACKING_URI=http://<host>:<port>; see 'Sweeps on a cluster' in MLpipeline.md."
+            "MLFLOW_TRACKING_URI=http://<host>:<port>; see 'A tracking server' in MLpipeline.md."
         )

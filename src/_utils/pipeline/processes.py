@@ -1,4 +1,4 @@
-"""Signals, and the processes of a run."""
+"""Interrupts: Ctrl-C, SIGTERM, a closed pipe, the end of `mlflow run`; and processes of runs."""
 
 import _thread
 import os
@@ -7,23 +7,26 @@ import sys
 import threading
 import time
 from collections.abc import Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import psutil
 
-GRACE = 2  # seconds a process has to end by itself
+from _utils.command_line import as_line
+from _utils.environment import tell, told
+
+GRACE = 2  # seconds that a process has to end by itself
 BROKEN_PIPE = 13  # the number of SIGPIPE, which Windows does not have
-RUN_ID = os.environ.get("MLFLOW_RUN_ID")  # the run that this process was started for
+RUN_ID = told("MLFLOW_RUN_ID")  # the run that this process was started for
 
 cleanups = ExitStack()  # what ends with main.py, told of the error that ends it, as a sweep is
 _reader_is_gone = threading.Event()
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or a reader that has gone; `status` is what the process exits with."""
+    """What main.py ends with; `status` is its exit status."""
 
     def __init__(self, signum: int):
         super().__init__("SIGPIPE" if signum == BROKEN_PIPE else signal.Signals(signum).name)
@@ -34,99 +37,92 @@ def watch_for_interrupts() -> None:
     """Raise Interrupted in the main thread at Ctrl-C, SIGTERM, or the end of `mlflow run`."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
+    # A SIGTERM for the pipeline usually reaches `mlflow run`, which does not pass it on
     if launched_by := launcher():
-        # A SIGTERM that is meant for the pipeline usually hits `mlflow run`, which passes on none.
-        def wait_for_its_end() -> None:
+
+        def watch() -> None:
             while is_alive(launched_by):
                 time.sleep(0.2)
-            if os.name == "nt":  # where os.kill would end the process at once
-                _thread.interrupt_main(signal.SIGTERM)
-            else:
-                os.kill(os.getpid(), signal.SIGTERM)
+            _thread.interrupt_main(signal.SIGTERM)
 
-        threading.Thread(target=wait_for_its_end, daemon=True).start()
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    for later in (signal.SIGINT, signal.SIGTERM):  # `mlflow run` sends a SIGTERM after Ctrl-C
+        signal.signal(later, lambda *_: None)
+    tell("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # no time to wait for a server
+    raise Interrupted(BROKEN_PIPE if _reader_is_gone.is_set() else signum)
 
 
 def reader_is_gone() -> None:
-    """Interrupt the main thread, for nobody reads what it writes any more (`| head -1`)."""
+    """Interrupt the main thread: nobody reads what it writes any more (`| head -1`)."""
     _reader_is_gone.set()
-    # Not by SIGPIPE itself, which a server that hangs up causes as well
-    _thread.interrupt_main(signal.SIGTERM)
+    _thread.interrupt_main(signal.SIGTERM)  # not SIGPIPE: a server that hangs up causes that too
 
 
 def end(interrupted: Interrupted) -> NoReturn:
-    """Say why, if that is read, and exit."""
+    """Say how to continue, and exit."""
     if _reader_is_gone.is_set():
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    print(f"\n{interrupted}: what was at work is ended; the same command continues from here.")
+    print(f"\nStopped by {interrupted}. To continue: `{as_line(typed_command())}`")
     sys.exit(interrupted.status)
 
 
+def launcher() -> psutil.Process | None:
+    """The `mlflow run` that started this process, if one did."""
+    parents = psutil.Process().parents() if RUN_ID else []
+    return next((each for each in parents if _place_of_mlflow(_words_of(each))), None)
+
+
+def typed_command() -> list[str]:
+    """The command that the user typed."""
+    if not (launched_by := launcher()):
+        return ["python", *sys.orig_argv[1:]]
+    words = _words_of(launched_by)
+    place = _place_of_mlflow(words)
+    return [*(["python", "-m"] if words[place - 1] == "-m" else []), "mlflow", *words[place + 1 :]]
+
+
+def _words_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has ended, or belongs to another user
+        return []
+
+
+def _place_of_mlflow(words: list[str]) -> int:
+    """Where `mlflow` is in the command line of a `mlflow run`; 0 in any other."""
+    places = [place for place, word in enumerate(words[:3]) if Path(word).stem == "mlflow"]
+    return places[-1] if places and "run" in words else 0
+
+
 def is_alive(process: psutil.Process) -> bool:
-    """Tell whether it is still there, and not only until its parent takes notice of its end."""
+    """Tell whether a process works; one that waits for its parent to notice its end does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    # Once is enough: what follows is the cleaning up. `mlflow run` sends a SIGTERM after Ctrl-C.
-    for later in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(later, lambda *_: None)
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"  # no time to wait for a server
-    raise Interrupted(BROKEN_PIPE if _reader_is_gone.is_set() else signum)
-
-
-def launcher() -> psutil.Process | None:
-    """The `mlflow run` that this process works for, if there is one.
-
-    Its children have the run's id in their environment; it has not.
-    """
-    if not RUN_ID:
-        return None
-    for process in psutil.Process().parents():
-        if environment_of(process).get("MLFLOW_RUN_ID") != RUN_ID:
-            return process if "mlflow" in " ".join(process.cmdline()) else None
-    return None
-
-
-def typed_command() -> list[str]:
-    """The command that the user typed."""
-    if launched_by := launcher():
-        _, *words = launched_by.cmdline()
-        is_script = Path(words[0]).stem == "mlflow"  # mlflow.exe, where there are such
-        return ["mlflow", *words[1:]] if is_script else ["python", *words]
-    return ["python", *sys.orig_argv[1:]]
-
-
 def working_for(run_ids: Collection[str]) -> set[psutil.Process]:
-    """The processes of these runs."""
-    return {
-        process
-        for process in psutil.process_iter()
-        if environment_of(process).get("MLFLOW_RUN_ID") in run_ids
-    }
+    """The processes that were started for these runs, of those that may be seen."""
+    found = set()
+    for process in psutil.process_iter() if run_ids else ():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get("MLFLOW_RUN_ID") in run_ids:
+                found.add(process)
+    return found
 
 
-def end_processes(found: set[psutil.Process]) -> None:
-    """End them: politely, then for certain."""
+def end_processes(processes: set[psutil.Process]) -> None:
+    """Ask processes to end, and kill those that do not."""
     for end in (psutil.Process.terminate, psutil.Process.kill):
-        for process in found:
-            try:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
                 end(process)
-            except psutil.NoSuchProcess:
-                continue
         patience = time.monotonic() + GRACE
-        while found := {process for process in found if is_alive(process)}:
+        while processes := {process for process in processes if is_alive(process)}:
             if time.monotonic() > patience:
                 break
             time.sleep(0.02)
-
-
-def environment_of(process: psutil.Process) -> dict[str, str]:
-    """Its variables; none if they cannot be seen."""
-    try:
-        return process.environ()
-    except (psutil.Error, OSError):  # it is another user's, or gone
-        return {}

@@ -10,11 +10,11 @@ from _utils.masking import masked
 from _utils.pipeline.log import Log
 from _utils.pipeline.processes import reader_is_gone
 
-KEY_METRICS = 3  # a component's first ones stand in the summary
+KEY_METRICS = 3  # metrics of a component in the summary
 
 
 class Terminal(Console):
-    """What people see of the pipeline; it ends when they do not look any more."""
+    """The user's terminal; the pipeline ends when nobody reads it any more."""
 
     def on_broken_pipe(self) -> None:
         """What rich calls when the reader of its output has gone."""
@@ -30,15 +30,20 @@ class Result:
     """What became of one component."""
 
     name: str
-    status: str  # MLflow's: FINISHED or FAILED
+    status: str  # FINISHED, FAILED or REUSED
     seconds: float
     run_id: str
     metrics: dict[str, float]
-    outputs: dict[str, str]  # artifacts it made: name -> version
-    reused_from: str = ""  # id of the finished run that serves again
-    exit_code: int | None = None  # None if there was no process
+    outputs: dict[str, str]  # artifacts that it published: name -> version
+    reused_from: str = ""  # id of the finished run that is reused
+    exit_code: int | None = None  # None if no process was started
     missing: list[str] = field(default_factory=list)  # artifacts it names but did not publish
     log: Log | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the pipeline stops here."""
+        return self.status not in ("FINISHED", "REUSED")
 
 
 def value_of(metric: str, results: list[Result]) -> float | None:
@@ -54,27 +59,28 @@ def print_summary(planned: list[str], results: list[Result]) -> None:
     if not planned:
         print_that_there_is_nothing()
         return
-    table = Table("component", "status", "seconds", "run", "key metrics", title="Pipeline")
+    columns = ["component", "status", "seconds", "run", "source run", "key metrics"]
+    table = Table(*columns, title="Pipeline")
     for result in results:
-        color = "green" if result.status == "FINISHED" else "red"
+        color = "red" if result.failed else "green"
         metrics = [f"{name} {value:.4g}" for name, value in result.metrics.items()]
-        status = "reused from" if result.reused_from else result.status
         table.add_row(
             result.name,
-            f"[{color}]{status}[/]",
+            f"[{color}]{result.status}[/]",
             f"{result.seconds:.1f}",
-            (result.reused_from or result.run_id)[:8],
+            result.run_id[:8],
+            result.reused_from[:8],
             ", ".join(metrics[:KEY_METRICS]),
         )
     for name in planned[len(results) :]:
-        table.add_row(name, "[dim]not started[/]", "", "", "")
+        table.add_row(name, "[dim]not started[/]")
     console.print(table)
 
 
 def print_that_there_is_nothing() -> None:
     """Say how a pipeline without components gets one."""
-    make_one = "`cookiecutter cookie-mlflow-step -o src` makes a component"
-    console.print(f"main.execute_steps of config.yaml is empty: {make_one}.", highlight=False)
+    cure = "create a component with `cookiecutter cookie-mlflow-step -o src`"
+    console.print(f"main.execute_steps of config.yaml is empty: {cure}.", highlight=False)
 
 
 def print_ui_hint(store_uri: str) -> None:

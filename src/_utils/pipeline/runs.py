@@ -1,34 +1,24 @@
-"""The pipeline's MLflow runs: of a whole pipeline, of a sweep's job, and those left open."""
+"""The pipeline's MLflow runs: of a whole pipeline, and of a sweep's job."""
 
 import hashlib
 import json
-import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import mlflow
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LifecycleStage, Run, RunInfo
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_PARENT_RUN_ID,
-    MLFLOW_PROJECT_ENV,
-    MLFLOW_RUN_NAME,
-    MLFLOW_RUN_NOTE,
-)
-
-# MLflow's own: nothing else tells whether a run was named by MLflow or by its user
-from mlflow.utils.name_utils import _GENERATOR_NOUNS, _GENERATOR_PREDICATES
+from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
 from omegaconf import DictConfig, OmegaConf
 
+from _utils.environment import tell, told
 from _utils.errors import UserError, explain
+from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
 from _utils.masking import without_secrets
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
@@ -58,7 +48,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         Interrupted: Ctrl-C or SIGTERM; main.py ends.
     """
     typed = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))  # ${...} as it is
-    sweep_id = os.environ.get(SWEEP)
+    sweep_id = told(SWEEP)
     run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
     status = 0
     try:
@@ -117,35 +107,33 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     with faults_told():
         check_machine(config.main)
         serve_tracking_store()
-        client = MlflowClient()
-        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
-        launched_by, launched_id = launcher(), os.environ.pop("MLFLOW_RUN_ID", None)
-        launched = client.get_run(launched_id) if launched_id else None
+        client, launched = MlflowClient(), None
+        if launched_id := told("MLFLOW_RUN_ID"):
+            launched = client.get_run(launched_id)
+            tell("MLFLOW_RUN_ID", None)  # else the run of the pipeline would be this one
+        tell("MLFLOW_EXPERIMENT_ID", None)
         if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
             experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
         else:
             find_experiment(config.main.experiment_name)
             experiment = mlflow.set_experiment(config.main.experiment_name)
-        if closed := close_dead_runs():
-            console.print(f"Closed {closed} runs whose process is gone.", style="dim")
-    if launched:
-        mask_tags(launched)
-    name = name_given(launched) or experiment.name
+        if count := close_dead_runs():
+            console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")
+    tags = {RUN_NAME: name_given(launched) or experiment.name, PROCESS: process_tag()}
     if launched and launched.info.experiment_id == experiment.experiment_id:
-        mlflow.start_run(launched_id)
-        mlflow.set_tags({MLFLOW_RUN_NAME: name, PROCESS: process_tag()})
-        return mlflow.active_run()
-    tags = recorded(launched.data.tags) if launched else {}
-    tags.pop(MLFLOW_RUN_NAME, None)
-    tags |= {PROCESS: process_tag()} | ({LAUNCHER: launched_id} if launched else {})
-    run = mlflow.start_run(run_name=name, tags=tags)
+        mask_tags(launched)
+        return mlflow.start_run(launched_id, tags=tags)
+    if launched:
+        tags = recorded(launched.data.tags) | tags | {LAUNCHER: launched_id}
+    run = mlflow.start_run(tags=tags)
     mask_tags(run)
     if launched:
+        mask_tags(launched)
         mlflow.log_params(recorded(launched.data.params))
-        client.set_tag(launched_id, PROCESS, process_tag(launched_by))
-        client.set_tag(launched_id, MLFLOW_RUN_NAME, f"launcher of {experiment.name}")
         note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
-        client.set_tag(launched_id, MLFLOW_RUN_NOTE, note)
+        name = f"launcher of {experiment.name}"
+        tags = {PROCESS: process_tag(launcher()), RUN_NAME: name, RUN_NOTE: note}
+        client.log_batch(launched_id, tags=[RunTag(*tag) for tag in tags.items()])
     return run
 
 
@@ -165,21 +153,14 @@ def find_experiment(name: str) -> Experiment | None:
 
 
 def name_given(launched: Run | None) -> str:
-    """The name that the user gave to a run; empty if it has one that MLflow made up."""
-    if not launched:
-        return ""
-    first, _, rest = launched.info.run_name.partition("-")
-    made_up = first in _GENERATOR_PREDICATES and rest.partition("-")[0] in _GENERATOR_NOUNS
-    return "" if made_up else launched.info.run_name
+    """The name that the user gave to a run; empty if MLflow made the name up."""
+    name = launched.info.run_name if launched else ""
+    return "" if is_made_up_name(name) else name
 
 
 def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
     """Start the run of a sweep's job, named by its overrides; the terminal is the sweep's."""
     console.quiet = True
-    if not mlflow.active_run():  # the sweep's is in another process, which sees to Ctrl-C
-        signal.signal(signal.SIGINT, lambda *_: None)
-        if "SLURM_JOB_ID" in os.environ:  # where submitit's own handler raises an error of its own
-            signal.signal(signal.SIGUSR2, _end_at_limit)
     sweep, hydra_job = MlflowClient().get_run(sweep_id), HydraConfig.get().job
     run = mlflow.start_run(
         experiment_id=sweep.info.experiment_id,
@@ -187,7 +168,7 @@ def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
         nested=True,
         parent_run_id=sweep_id,
         tags={
-            MLFLOW_PROJECT_ENV: env_manager_of(sweep),
+            PROJECT_ENV: env_manager_of(sweep),
             PROCESS: process_tag(),
             JOB: str(hydra_job.num),
         },
@@ -208,22 +189,6 @@ def mask_tags(run: Run) -> None:
             MlflowClient().set_tag(run.info.run_id, name, text)
 
 
-def _end_at_limit(signum: int, frame: FrameType | None) -> NoReturn:
-    """What a job does when SLURM says that its time is nearly up."""
-    signal.signal(signum, signal.SIG_IGN)
-    if run := mlflow.active_run():
-        close_below(run.info.run_id)
-    raise UserError(
-        "SLURM ends this job, for its time is up: give jobs more with "
-        "hydra.launcher.timeout_min=<minutes>."
-    )
-
-
-def job_of(run: Run) -> str:
-    """Which job of a sweep it is an attempt at: a cluster may start one again."""
-    return run.data.tags.get(JOB, run.info.run_id)
-
-
 def kill_runs() -> None:
     """Close all runs that are open, as KILLED, and those below them."""
     with suppress(Exception):  # the next run closes them
@@ -236,10 +201,4 @@ def kill_runs() -> None:
 
 def env_manager_of(run: Run) -> str:
     """The environment manager that the pipeline was started with, and its components run under."""
-    return MlflowClient().get_run(run.info.run_id).data.tags.get(MLFLOW_PROJECT_ENV, "local")
-
-
-def children_of(run: RunInfo) -> list[Run]:
-    """The runs right below one."""
-    of_run = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.run_id}'"
-    return mlflow.search_runs([run.experiment_id], of_run, output_format="list")
+    return MlflowClient().get_run(run.info.run_id).data.tags.get(PROJECT_ENV, "local")
