@@ -99,7 +99,7 @@ def test_ctrl_c_ends_all_jobs(small, whom):
     at_work = typed.at_work("")
     typed.signal(signal.SIGINT, whom)
     assert typed.end() == 130
-    assert "SIGINT: what was at work is ended" in typed.text
+    assert "Stopped by SIGINT." in typed.text
     assert "Traceback" not in typed.text
     wait_for(lambda: not any(map(is_alive, at_work)), patience=5)
     store = store_of(small)

@@ -61,7 +61,7 @@ def test_a_signal_ends_all_that_is_at_work(stubborn, command, signum, whom, stat
     assert at_work and not any(map(is_alive, at_work))
     assert typed.end() == status, typed.text
     assert "Traceback" not in typed.text
-    assert f"{signal.Signals(signum).name}: what was at work is ended" in typed.text
+    assert f"Stopped by {signal.Signals(signum).name}. To continue: `{command}`" in typed.text
     store = store_of(stubborn)
     pipeline = store.pipeline()
     assert pipeline.info.status == "KILLED"
@@ -114,7 +114,7 @@ class TestKilled:
         closed = len(running(store))
         after = Typed(stubborn, "python main.py main.steps=download")
         assert after.end() == 0, after.text
-        assert f"Closed {closed} runs" in after.text
+        assert f"Marked {closed} interrupted runs as KILLED." in after.text
         check_that_it_is_closed()
         assert not running(store)
         cleanings = store.runs(filter_string="attributes.run_name = 'basic_cleaning'")

@@ -39,7 +39,7 @@ def test_the_end_of_mlflow_run_is_an_interrupt(handlers, monkeypatch):
     [
         (["python", "/bin/mlflow", "run", "."], ["mlflow", "run", "."]),
         (["python.exe", "mlflow.exe", "run", "."], ["mlflow", "run", "."]),
-        (["python", "-m", "mlflow", "run", "."], ["python", "-m", "mlflow", "run", "."]),
+        (["python", "-m", "mlflow", "run", "."], ["mlflow", "run", "."]),
         (["bash", "-c", "cd mlflow; run"], ["python", *sys.orig_argv[1:]]),
     ],
 )
