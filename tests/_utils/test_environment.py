@@ -17,13 +17,11 @@ READS_ALL = {"src/_utils/environment.py", "src/_utils/pipeline/backend.py"}
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_*]+|no_proxy")
 
 
-def constants() -> dict[str, ast.expr]:
-    """The values of names in capitals, as SWEEP = "SWEEP_RUN_ID"."""
-    assigned = [
-        node for tree in TREES.values() for node in tree.body if isinstance(node, ast.Assign)
-    ]
-    targets = [(target, node.value) for node in assigned for target in node.targets]
-    return {target.id: value for target, value in targets if isinstance(target, ast.Name)}
+def constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """The values of names, as SWEEP = "SWEEP_RUN_ID"; first this module's own."""
+    nodes = [node for each in [*TREES.values(), tree] for node in each.body]
+    assigned = [node for node in nodes if isinstance(node, ast.Assign)]
+    return {ast.unparse(target): node.value for node in assigned for target in node.targets}
 
 
 def variables_in(expression: ast.expr, values: dict[str, ast.expr]) -> set[str]:
@@ -36,7 +34,7 @@ def variables_in(expression: ast.expr, values: dict[str, ast.expr]) -> set[str]:
     found = set()
     for node in ast.walk(expression):
         if isinstance(node, ast.Name) and node.id in values:
-            found |= variables_in(values[node.id], {})
+            found |= variables_in(values[node.id], {**values, node.id: ast.Constant("")})
         if isinstance(node, ast.Constant) and VARIABLE.fullmatch(str(node.value)):
             found.add(node.value)
     return found
@@ -53,8 +51,8 @@ def calls(tree: ast.AST, values: dict[str, ast.expr]) -> list[tuple[ast.expr, di
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("tell", "told"):
             found.append((node.args[0], values))
-        is_loop = isinstance(node, ast.For) and isinstance(node.target, ast.Name)
-        found += calls(node, values | ({node.target.id: node.iter} if is_loop else {}))
+        loops = [node] if isinstance(node, ast.For) else getattr(node, "generators", [])
+        found += calls(node, values | {ast.unparse(loop.target): loop.iter for loop in loops})
     return found
 
 
@@ -63,7 +61,7 @@ def test_the_table_has_all_variables():
     rows = [line.split("|")[1] for line in text.partition("\n## ")[0].splitlines() if "|" in line]
     listed = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
     trees = [*filter(imports_it, TREES.values()), TREES["src/_utils/environment.py"]]
-    named = [call for tree in trees for call in calls(tree, constants())]
+    named = [call for tree in trees for call in calls(tree, constants(tree))]
     for name, values in named:
         assert variables_in(name, values), f"the test cannot read tell/told({ast.unparse(name)})"
     missing = {each for name, values in named for each in variables_in(name, values)} - listed

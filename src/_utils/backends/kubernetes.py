@@ -1,7 +1,6 @@
 """A component as a job of Kubernetes: its image and its manifest."""
 
 import copy
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -24,6 +23,7 @@ from urllib3.exceptions import HTTPError
 
 from _utils.backends import command_for_bash
 from _utils.backends.kubernetes_run import JobRun
+from _utils.environment import told
 
 DOCKERFILE = "k8s/Dockerfile"
 TEMPLATE = "kube-job-template-path"
@@ -117,10 +117,10 @@ def name_of(component: str, run_id: str) -> str:
 
 def variables_of(run_id: str, experiment_id: str) -> dict[str, str]:
     """What a component is told by its environment."""
-    given = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    given = {name: told(name) for name in PASSED_ON if told(name)}
     variables = given | get_run_env_vars(run_id, experiment_id)
     # MLflow's own variable: the server's address as pods see it
-    inside = os.environ.get("KUBE_MLFLOW_TRACKING_URI")
+    inside = told("KUBE_MLFLOW_TRACKING_URI")
     return variables | ({"MLFLOW_TRACKING_URI": inside} if inside else {})
 
 

@@ -16,6 +16,7 @@ import mlflow
 
 from _utils.artifacts.index import check_name
 from _utils.artifacts.stores import component_run
+from _utils.environment import tell
 from _utils.errors import UserError, explain
 from _utils.variables import resolved_argument, without_secrets
 
@@ -53,7 +54,8 @@ def launch(go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
         fault = error
     exit_code = 1
     # So that what is downloaded, here or by a notebook's kernel, is gone at the end
-    os.environ |= dict.fromkeys(["TMPDIR", "TEMP", "TMP"], _scratch.name)
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        tell(name, _scratch.name)
     tempfile.tempdir = _scratch.name
     try:
         run_id = mlflow.start_run().info.run_id

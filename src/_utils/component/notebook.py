@@ -7,7 +7,6 @@ artifacts of the run.
 
 import argparse
 import base64
-import os
 import re
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 
 from _utils.artifacts import current_run_id
 from _utils.component import launch, scratch_folder
+from _utils.environment import tell
 from _utils.errors import UserError
 from _utils.masking import without_server_path
 from _utils.variables import resolved, without_secrets
@@ -33,8 +33,8 @@ def go(args: argparse.Namespace) -> None:
     notebook = nbformat.read(args.notebook, as_version=4)
     set_parameters(notebook, args.parameters)
     # The notebook is a process of its own; this tells it which run it works for.
-    os.environ["MLFLOW_RUN_ID"] = current_run_id()
-    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # for progress bars in a browser
+    tell("MLFLOW_RUN_ID", current_run_id())
+    tell("PYTHONWARNINGS", "ignore:IProgress not found")  # for progress bars in a browser
     quiet = ["--log-level=ERROR"]
     client = NotebookClient(notebook, kernel_name="python3", timeout=None, extra_arguments=quiet)
     try:
@@ -76,7 +76,7 @@ def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) 
         if (value := resolved(written)) == written:
             lines.append(f"{name} = {value!r}")
         else:
-            os.environ[f"PARAMETER_{name}"] = value
+            tell(f"PARAMETER_{name}", value)
             lines.append(f"import os; {name} = os.environ['PARAMETER_{name}']  # {written!r}")
     cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
     notebook.cells.insert(places[0] + 1, cell)

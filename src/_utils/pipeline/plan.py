@@ -1,7 +1,6 @@
 """The plan: which components run with which parameters, all faults found before the first runs."""
 
 import difflib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from mlflow.projects.utils import load_project
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from _utils.artifacts.index import LATEST, PINNED, find_artifact, outputs_of, parse_reference
+from _utils.artifacts.index import LATEST, find_artifact, outputs_of, parse_reference
 from _utils.artifacts.stores import choose_store
 from _utils.errors import UserError
 from _utils.models.registry import SCHEME, pin_model
@@ -90,8 +89,8 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     """Decide what runs, in the order of `main.execute_steps`.
 
     Inputs that the pipeline does not make itself are pinned here, so that they stay the same
-    throughout, whatever other pipelines publish in the meantime; components are told that they are
-    pinned; and the store is chosen that its own artifacts go to.
+    throughout, whatever other pipelines publish in the meantime; and the store is chosen that its
+    own artifacts go to.
 
     Args:
         config: The whole config.
@@ -106,7 +105,6 @@ def make_plan(config: DictConfig, root: Path, experiment_id: str | None) -> list
     configured = list(config.components)
     names, faults = select_steps(config.main, configured)
     faults += choose_store(config.main)
-    os.environ[PINNED] = "true"
     rerun, unknown = known_names(as_names(config.main.rerun), config.main, configured)
     faults += [*unknown, *unresolvable(config)]
     components = []

@@ -31,6 +31,7 @@ from _utils.artifacts import is_present
 from _utils.artifacts.digests import digest_of
 from _utils.artifacts.index import all_experiments, all_pages, outputs_of
 from _utils.artifacts.stores import chosen_place
+from _utils.environment import told
 from _utils.pipeline.plan import Component
 from _utils.pipeline.runs import SWEEP
 from _utils.pipeline.sources import named_by, sources_of
@@ -61,7 +62,7 @@ def decide(component: Component, key: dict[str, Any], experiment_id: str) -> Dec
 
     What has to run in any case does so once in a sweep.
     """
-    sweep_id = os.environ.get(SWEEP)
+    sweep_id = told(SWEEP)
     if component.must_run and sweep_id and (run := find_run(component, key, sweep_id)):
         return Decision(run, [])
     run = find_run(component, key)
@@ -72,7 +73,7 @@ def decide(component: Component, key: dict[str, Any], experiment_id: str) -> Dec
 
 def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
     """Within this no other job of a sweep works on a component with the same cache key."""
-    if SWEEP not in os.environ:
+    if not told(SWEEP):
         return nullcontext()
     folder = Path(HydraConfig.get().sweep.dir) / "locks"
     folder.mkdir(parents=True, exist_ok=True)
@@ -182,7 +183,7 @@ def make_reusable(run_id: str, key: dict[str, Any]) -> None:
     """Let the run of a component that ended well serve again."""
     client = MlflowClient()
     client.log_dict(run_id, key, CACHE_KEY_FILE)
-    if sweep_id := os.environ.get(SWEEP):
+    if sweep_id := told(SWEEP):
         client.set_tag(run_id, "sweep", sweep_id)
     client.set_tag(run_id, CACHE_KEY, digest_of_key(key))
 

@@ -44,8 +44,8 @@ BUILDS_PATH = {"Path", "PurePath", "join", "joinpath", "with_name"}
 
 # The template's own of `_utils`: what these name and read elsewhere is no part of a result
 MACHINERY = {
-    *("artifacts", "backends", "component", "errors", "internals", "masking", "names", "pipeline"),
-    *("project", "sweeps", "variables"),
+    *("artifacts", "backends", "capabilities", "component", "environment", "errors", "internals"),
+    *("masking", "names", "pipeline", "project", "sweeps", "variables"),
 }
 # Variables that tell where things are or how fast they are done, and not what is done
 HARMLESS = (

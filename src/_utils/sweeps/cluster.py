@@ -1,7 +1,6 @@
 """Sweeps whose jobs run on other machines: what that takes, and what to do with jobs left over."""
 
 import math
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import mlflow
 from omegaconf import DictConfig, OmegaConf
 
+from _utils.environment import told
 from _utils.errors import UserError
 from _utils.masking import SERVED
 
@@ -44,7 +44,7 @@ def check_server(wanted: str) -> None:
     Raises:
         UserError: The store is a file or a database; the message says that `wanted` needs more.
     """
-    scheme = os.environ.get(SERVED) or mlflow.get_tracking_uri().partition(":")[0]
+    scheme = told(SERVED) or mlflow.get_tracking_uri().partition(":")[0]
     if scheme not in ("http", "https", "databricks"):
         raise UserError(
             f"{wanted} runs on machines that cannot reach the tracking store ({scheme}:...) of "
@@ -56,7 +56,7 @@ def check_server(wanted: str) -> None:
 def pass_on_environment(launcher: DictConfig) -> None:
     """Let a running Ray cluster set variables in the jobs; all others pass on the environment."""
     if "ray" in launcher:
-        variables = {name: os.environ[name] for name in PASSED_ON}
+        variables = {name: told(name) for name in PASSED_ON}
         settings = {"runtime_env": {"env_vars": variables}, "log_to_driver": False}
         OmegaConf.update(launcher, "ray.init", settings, force_add=True)
 

@@ -25,6 +25,7 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from _utils.command_line import as_line
+from _utils.environment import tell, told
 from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import close_below
 from _utils.pipeline.processes import typed_command
@@ -60,13 +61,13 @@ class SweepRun(Callback):
     def _start(self, config: DictConfig) -> None:
         jobs = number_of_jobs(config)
         share_cores(config.hydra, 1 if config.main.plan else jobs)
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # what a launcher raises comes to main.py
-        places = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))  # jobs need _utils
+        tell("HYDRA_FULL_ERROR", "1")  # what a launcher raises comes to main.py
+        places = [str(Path(__file__).parents[2]), told("PYTHONPATH")]
+        tell("PYTHONPATH", os.pathsep.join(filter(None, places)))  # jobs need _utils
         if not config.main.plan:
             cluster.check_tracking(config.hydra.runtime.choices["hydra/launcher"])
             run = start_top_run(config).info
-            os.environ[SWEEP] = run.run_id
+            tell(SWEEP, run.run_id)
             cluster.pass_on_environment(config.hydra.launcher)
             cluster.warn_in_time(config.hydra.launcher)
             Sweep.at_work = Sweep(run, config, jobs)
@@ -161,7 +162,8 @@ def share_cores(hydra: DictConfig, jobs: int) -> None:
     else:
         return
     # What OpenMP, and scikit-learn with n_jobs=-1, take for the number of cores
-    os.environ |= dict.fromkeys(["OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"], str(share))
+    for name in ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT"):
+        tell(name, str(share))
 
 
 def print_failures(failed: list[Run]) -> None:
