@@ -46,10 +46,9 @@ from _utils.pipeline.execute import raise_for_failure, run_components
 from _utils.pipeline.options import hydra_arguments
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
-from _utils.pipeline.processes import Interrupted, end, watch_for_interrupts
+from _utils.pipeline.processes import Interrupted, cleanups, end, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
-from _utils.pipeline.runs import as_record, pipeline_run
-from _utils.sweeps.sweep import close_runs, give_up
+from _utils.pipeline.runs import as_record, kill_runs, pipeline_run
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
@@ -87,9 +86,8 @@ if __name__ == "__main__":
         sys.exit(explain(error))
     watch_for_interrupts()
     try:
-        go()
+        with cleanups:
+            go()
     except Interrupted as interrupted:
-        close_runs()
+        kill_runs()
         end(interrupted)
-    except Exception as error:  # what starts the jobs of a sweep
-        give_up(error)

@@ -1,10 +1,10 @@
-"""What the template costs beside a plain driver: five trivial components under each, in turn.
+"""Compare the template with a plain driver: each runs five trivial components.
 
 python benchmarks/overhead.py [rounds]
 
 Each component logs one metric and one small file. The plain driver is a loop of mlflow.run over
-components written as MLflow's documentation has them. Prints seconds and their ratio; the goal is
-at most 0.8.
+components as in MLflow's documentation. The script prints the seconds of each, and their ratio.
+Goal: a ratio of at most 0.8.
 """
 
 import os
@@ -76,7 +76,7 @@ def make_project(folder: Path, component: str) -> None:
         f"main: {{project_name: overhead, experiment_name: overhead, steps: all, aliases: {{}}, "
         f"execute_steps: [{', '.join(STEPS)}], reuse: false, rerun: [], plan: false, "
         "artifact_store: mlflow, storage_url: null, backend: local, backend_config: {}, "
-        "on_alarm: report, retrain: [], if_running: together, "
+        "on_alarm: report, retrain: [], "
         "objective: {metric: step_1.value, direction: minimize}}"
     )
     text = "\n".join([defaults, main, "components:", *lines, hydra])
@@ -98,7 +98,7 @@ def seconds(command: list[str], folder: Path) -> float:
 def main(rounds: int) -> None:
     python = sys.executable
     os.environ["PATH"] = os.pathsep.join([str(Path(python).parent), os.environ["PATH"]])
-    # Some CI sets this; it would measure the compiler.
+    # Some CI systems set this variable, so that the benchmark would measure the compiler
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as plain:
         make_project(Path(ours), COMPONENT)
@@ -108,7 +108,7 @@ def main(rounds: int) -> None:
             of_ours = seconds([python, "main.py"], Path(ours))
             of_plain = seconds([python, "plain.py"], Path(plain))
             if number == 0:
-                continue  # the first makes the stores and compiles
+                continue  # the first round creates the stores and compiles
             ratios.append(of_ours / of_plain)
             print(f"template {of_ours:.1f} s  plain {of_plain:.1f} s  ratio {ratios[-1]:.2f}")
         print(f"median ratio {statistics.median(ratios):.2f}")

@@ -1,11 +1,11 @@
-"""The load test of `serve`, and its rate beside plain `mlflow models serve`.
+"""A load test of `serve`, and a comparison with plain `mlflow models serve`.
 
 python benchmarks/serving.py [seconds]
 
-Run it where the pipeline has made a champion. First good and bad requests are mixed for so many
-seconds (60), and in the middle a copy of that version is made the champion: no good request may
-fail. Then the same clients send good requests of a single row to both servers, in turn, for as many
-seconds each; the goal is a ratio of at least 1. At the end the champion is what it was.
+Run it in a project that has a champion. First, clients send good and bad requests for that many
+seconds (60); halfway, a copy of the champion is promoted. No good request may fail. Then the
+clients send single rows to both servers in turn, for as many seconds each. Goal: a ratio of at
+least 1. At the end the champion is the same as before.
 """
 
 import http.client
@@ -34,15 +34,15 @@ JSON = "application/json"
 
 
 class Clients:
-    """Threads that each keep a connection and send the next request when they have an answer."""
+    """Threads that send one request after the other, each over a connection of its own."""
 
     def __init__(self, port: int, requests: list[tuple[bool, bytes, str]]):
         self.port, self.requests = port, requests
-        self.answers: Counter = Counter()  # by whether the request was good, status and version
+        self.answers: Counter = Counter()  # by (the request was good, status, version)
         self.lock = threading.Lock()
 
     def send_for(self, seconds: float, version: str = "") -> float:
-        """Send, and on until this version has answered; returns the good answers per second."""
+        """Send requests until this version has answered; returns good answers per second."""
         end = time.monotonic() + seconds
         self.awaited = {version} - {""}
         threads = [
@@ -112,7 +112,7 @@ def stop(process: subprocess.Popen) -> float:
 
 
 def requests_of(model: mlflow.pyfunc.PyFuncModel) -> tuple[list, list]:
-    """Good requests of a single row, and with them others, good and bad."""
+    """Good requests of a single row, and a mix of good and bad requests."""
     rows = json.loads(model.input_example.to_json(orient="records"))
     single = [(True, json.dumps({"dataframe_records": [row]}).encode(), JSON) for row in rows]
     row, required = rows[0], model.metadata.get_input_schema().required_input_names()[0]
@@ -132,16 +132,16 @@ def requests_of(model: mlflow.pyfunc.PyFuncModel) -> tuple[list, list]:
 
 
 def copy_of_champion() -> tuple[str, str]:
-    """Register the champion's model once more; returns the numbers of the two versions."""
+    """Register the champion's model again; returns the numbers of both versions."""
     champion = MlflowClient().get_model_version_by_alias(NAME, "champion")
     copy = mlflow.register_model(champion.source, NAME, tags=champion.tags)
     return str(champion.version), str(copy.version)
 
 
 def load_test(port: int, mixed: list, new: str, seconds: float) -> None:
-    """Send what is mixed, let this version be the champion in the middle, tell what came of it."""
+    """Send mixed requests, promote this version halfway, and print the answers."""
     clients, start = Clients(port, mixed), time.monotonic()
-    threading.Timer(seconds / 2, let_be_champion, [new]).start()
+    threading.Timer(seconds / 2, promote, [new]).start()
     clients.send_for(seconds, version=new)
     failed = sum(n for (good, status, _), n in clients.answers.items() if good and status != 200)
     for (good, status, version), n in sorted(clients.answers.items(), key=str):
@@ -149,7 +149,7 @@ def load_test(port: int, mixed: list, new: str, seconds: float) -> None:
     print(f"{failed} good requests failed in {time.monotonic() - start:.0f} s", flush=True)
 
 
-def let_be_champion(version: str) -> None:
+def promote(version: str) -> None:
     MlflowClient().set_registered_model_alias(NAME, "champion", version)
 
 
@@ -165,14 +165,14 @@ def main(seconds: float) -> None:
     try:
         load_test(port, mixed, new, seconds)
     finally:
-        let_be_champion(old)
+        promote(old)
         MlflowClient().delete_model_version(NAME, new)
     os.environ["MLFLOW_TRACKING_URI"] = STORE
     plain_command = f"mlflow models serve -m models:/{NAME}/{old} --env-manager local"
     plain = start(f"{plain_command} -p {plain_port}", plain_port)
     of_each = seconds / ROUNDS
     for each in (port, plain_port):
-        Clients(each, single).send_for(2)  # warm
+        Clients(each, single).send_for(2)  # warm up
     ratios = []
     for _ in range(ROUNDS):
         of_ours = Clients(port, single).send_for(of_each)

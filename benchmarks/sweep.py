@@ -1,15 +1,15 @@
-"""What a sweep costs: side by side against one after the other, and beside a bare joblib loop.
+"""Measure sweeps: parallel and serial, and compared with a bare joblib loop.
 
 python benchmarks/sweep.py forests [jobs]     real forests: serial, parallel, and a bare loop
-python benchmarks/sweep.py growth [jobs ...]  seconds per job of sweeps of several sizes
-python benchmarks/sweep.py lost [jobs]        16 at a time against SQLite: how many are lost
-python benchmarks/sweep.py slurm [jobs]       real forests: jobs of SLURM beside joblib's processes
+python benchmarks/sweep.py growth [jobs ...]  seconds per job for sweeps of several sizes
+python benchmarks/sweep.py lost [jobs]        16 jobs at a time with SQLite: how many are lost
+python benchmarks/sweep.py slurm [jobs]       real forests: SLURM compared with joblib
 
-With MLFLOW_TRACKING_URI set, that server is used instead of SQLite; what follows `--` is added to
-the sweeps' overrides: `-- hydra/launcher=submitit_slurm hydra.launcher.partition=debug`.
-`slurm` starts what it needs itself: two nodes and a server with PostgreSQL on this machine.
-Goals: the ratio of serial to parallel at least 0.9 of the number of cores, of parallel to bare at
-most 1.5, and the same seconds per job whatever the number of jobs.
+If MLFLOW_TRACKING_URI is set, that server is used instead of SQLite. Words after `--` are added to
+the overrides of the sweeps: `-- hydra/launcher=submitit_slurm hydra.launcher.partition=debug`.
+`slurm` starts two nodes and a server with PostgreSQL on this machine. Goals: serial divided by
+parallel is at least 0.9 of the number of cores, parallel divided by bare is at most 1.5, and the
+seconds per job do not depend on the number of jobs.
 """
 
 import contextlib
@@ -51,13 +51,13 @@ def seconds(command: list[str], folder: Path) -> float:
 
 
 def prepare(folder: Path) -> None:
-    """Make the data that forests are trained on."""
+    """Make the training data of the forests."""
     steps = "main.steps='data_extraction,basic_cleaning,data_split'"
     seconds([sys.executable, "main.py", steps], folder)
 
 
 def beyond_the_first(folder: Path, jobs: int, overrides: list[str]) -> float:
-    """Seconds that a sweep over forests takes beyond its first job: imports and the store."""
+    """Seconds that a sweep takes beyond its first job, which pays for imports and the store."""
     command = [sys.executable, "main.py", "-m", "main.steps=train_random_forest"]
 
     def sweep(how_many: int) -> float:
@@ -70,8 +70,8 @@ def beyond_the_first(folder: Path, jobs: int, overrides: list[str]) -> float:
 
 def forests(folder: Path, jobs: int, overrides: list[str]) -> None:
     prepare(folder)
-    found = folder.glob("mlruns/**/train_data.parquet")
-    data = str(next(path for path in found if path.is_file()))
+    paths = folder.glob("mlruns/**/train_data.parquet")
+    data = str(next(path for path in paths if path.is_file()))
     (folder / "bare.py").write_text(BARE)
     bare = [seconds([sys.executable, "bare.py", data, str(n)], folder) for n in (1, jobs)]
     took = {
@@ -86,7 +86,7 @@ def forests(folder: Path, jobs: int, overrides: list[str]) -> None:
 
 
 def slurm(folder: Path, jobs: int, overrides: list[str]) -> None:
-    """As many jobs at once as joblib has processes, with the same server."""
+    """Compare SLURM and joblib, with as many jobs at a time and the same server."""
     from servers import PostgreSQL, TrackingServer
     from slurm import Slurm, lacking
 
@@ -139,13 +139,13 @@ def lost(folder: Path, jobs: int, overrides: list[str]) -> None:
 
 
 def main(what: str, numbers: list[int], overrides: list[str]) -> None:
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # it would measure the compiler
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else this would measure the compiler
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     from conftest import clone
     from small import make_small
 
-    if uri:  # the tests' helpers take it out
+    if uri:  # importing the tests' helpers removes it
         os.environ["MLFLOW_TRACKING_URI"] = uri
     with tempfile.TemporaryDirectory() as name:
         folder = clone(Path(name) / "clone")
@@ -160,6 +160,6 @@ def main(what: str, numbers: list[int], overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    given, _, more = " ".join(sys.argv[1:]).partition(" -- ")
-    kind, *sizes = given.split()
+    arguments, _, more = " ".join(sys.argv[1:]).partition(" -- ")
+    kind, *sizes = arguments.split()
     main(kind, [int(size) for size in sizes], more.split())

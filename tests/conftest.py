@@ -37,7 +37,7 @@ ENVIRONMENT = dict(os.environ)
 
 
 # Files that take minutes, the longest first.
-LONGEST = ["environments", "ends", "main", "sweep", "reuse", "stores", "faults", "bad_input"]
+LONGEST = ["environments", "ends", "main", "typed", "reuse", "stores", "faults", "bad_input"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -277,6 +277,15 @@ def slurm(tmp_path_factory):
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm_user(slurm, postgresql, tmp_path_factory):
+    """What a user of the cluster sets: where it is, and a server that its nodes can reach."""
+    database = postgresql.url.replace("postgresql:", "postgresql+psycopg:")
+    server = TrackingServer(tmp_path_factory.mktemp("server"), database)
+    yield slurm.environment | {"MLFLOW_TRACKING_URI": server.url}
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """A pipeline so small that what runs it is what takes the time: `prepare`, then `trial`."""
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 CONFIG = """
@@ -83,3 +85,16 @@ def make_small(folder: Path) -> Path:
         (place / "conda.yml").write_text((folder / "conda.yml").read_text())
     (folder / "outputs").mkdir()
     return folder
+
+
+def sweep_of(values: str, *options: str) -> str:
+    """The command of a sweep over `trial`, with these values between commas."""
+    return f"python main.py -m components.trial.parameters.x={values} {' '.join(options)}"
+
+
+def wait_for(condition: Callable[[], object], patience: float = 180) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

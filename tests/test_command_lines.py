@@ -13,7 +13,6 @@ from mlflow.projects.utils import load_project
 from mlflow.utils import string_utils
 from windows import after_switch_c, arguments_of, through_cmd
 
-from _utils.backends import command_for_bash
 from _utils.command_line import as_line, rejoined
 from _utils.pipeline.backend import LocalBackend
 from _utils.pipeline.options import hydra_arguments
@@ -109,11 +108,9 @@ def cases(entry_points):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_bash(place, entry_points_of):
-    """On a pod too, for which MLflow's quotes are those of whatever machine starts it."""
     for entry_point, values in cases(entry_points_of(place)):
         command = entry_point.compute_command(values, None)
         assert in_bash(command) == meant(entry_point, values)
-        assert command_for_bash(entry_point, values) == command
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -121,12 +118,6 @@ def test_windows(place, entry_points_of, on_windows):
     for entry_point, values in cases(entry_points_of(place)):
         command = entry_point.compute_command(values, None)
         assert on_windows(command) == meant(entry_point, values)
-
-
-def test_a_pod_gets_the_quotes_of_bash_from_windows(entry_points_of, on_windows):
-    (entry_point,) = entry_points_of("src/promotion")
-    command = command_for_bash(entry_point, {"registered_model": "a b", "version": ""})
-    assert command == "python run.py --registered_model='a b' --version=''"
 
 
 # What main.py gets on Windows, where `mlflow run .` itself starts it

@@ -1,7 +1,6 @@
 """Conventions that hold for files: comments, descriptions, versions."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,24 +65,3 @@ def test_commands_need_no_shell(mlproject):
     for entry_point in yaml.safe_load(mlproject.read_text())["entry_points"].values():
         parts = re.sub(r"\{\w+\}", "", entry_point["command"])
         assert not re.search(r"[$|&;<>`'\"*]", parts)
-
-
-@pytest.mark.parametrize("conda_file", CONDA_FILES[1:], ids=name_of)
-def test_the_image_of_a_component_has_its_packages(conda_file, tmp_path):
-    dockerfile = (ROOT / "k8s/Dockerfile").read_text()
-    (tmp_path / "conda.yml").write_text(conda_file.read_text())
-    (command,) = re.findall(r"^RUN (sed .*)", dockerfile, re.MULTILINE)
-    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
-    (python, _), packages = dependencies(conda_file)
-    listed = (tmp_path / "requirements.txt").read_text().splitlines()
-    assert [*map(Requirement, listed)] == packages
-    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {
-        f"{python.replace('=', ':')}-slim"
-    }
-
-
-def test_the_job_template_has_what_the_pipeline_does_not_add():
-    template = yaml.safe_load((ROOT / "k8s/job.yaml").read_text())
-    assert (template["apiVersion"], template["kind"]) == ("batch/v1", "Job")
-    assert template["metadata"]["namespace"]
-    assert template["spec"]["template"]["spec"]["containers"][0]["name"]

@@ -1,7 +1,6 @@
-"""Score rows with the model in use, however many; those that cannot be scored are told apart."""
+"""Score any number of rows with the model in use; list the rows that cannot be scored."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def go(args: argparse.Namespace) -> None:
         rejected,
         versions=versions,
         chunk_rows=CHUNK_ROWS,
-        unknown_codes=args.unknown_codes,
+        unknown_codes=args.unknown_codes or [],
         max_engine_displacement=args.max_engine_displacement,
     )
     mlflow.log_metrics(counts)
@@ -47,15 +46,16 @@ def go(args: argparse.Namespace) -> None:
     log_artifact(rejected, type="rejected", description="Rows without a prediction, and why")
     print(f"{name} scored {counts['scored']} of {counts['rows']} rows")
     for reason, number in reasons.most_common(5):
-        print(f"Not scored: {number}, {reason}")
+        print(f"Not scored: {number} ({reason})")
 
 
 def fetch_input(args: argparse.Namespace) -> Path:
-    """The rows to score as a Parquet file, from the one place that is named."""
-    if bool(args.input_url) == bool(args.input_artifact):
+    """The rows to score as a Parquet file, from the URL or from the artifact."""
+    url, artifact = args.input_url or "", args.input_artifact or ""
+    if bool(url) == bool(artifact):
         raise UserError(
-            f"input_url is '{args.input_url}' and input_artifact '{args.input_artifact}': give one "
-            "of them, and leave the other empty ('')."
+            f"input_url is '{url}' and input_artifact is '{artifact}': set one of them, and leave "
+            "the other empty ('')."
         )
     if args.input_artifact:
         return use_artifact(args.input_artifact)
@@ -65,12 +65,4 @@ def fetch_input(args: argparse.Namespace) -> Path:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input_url", required=True, help="path in the repository, URL, or empty")
-    parser.add_argument("--input_artifact", required=True, help="as name:version, or empty")
-    parser.add_argument("--model", required=True, help="models:/name@champion or /version")
-    parser.add_argument("--predictions_artifact", required=True, help="name of one to make")
-    parser.add_argument("--rejected_artifact", required=True, help="name of one to make")
-    parser.add_argument("--unknown_codes", type=json.loads, help="codes for 'not known', JSON list")
-    parser.add_argument("--max_engine_displacement", type=float, required=True, help="litres")
-    launch(go, parser)
+    launch(go)

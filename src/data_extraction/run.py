@@ -1,4 +1,4 @@
-"""Fetch the data, from wherever it is, and publish it as it is, as one parquet file."""
+"""Fetch the data, and publish it unchanged, as one Parquet file."""
 
 import argparse
 import sys
@@ -28,10 +28,4 @@ def go(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--file_url", required=True, help="path in the repository, or URL")
-    parser.add_argument("--artifact_name", required=True, help="name of the artifact to make")
-    parser.add_argument("--artifact_type", required=True, help="what kind of thing it is")
-    parser.add_argument("--artifact_description", required=True, help="one sentence about it")
-    parser.add_argument("--add_to_artifact", help="rows that come first, as name:version, or none")
-    launch(go, parser)
+    launch(go)

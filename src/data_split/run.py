@@ -1,7 +1,6 @@
 """Split the cleaned data into rows to train on and rows to test on."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -36,12 +35,4 @@ def go(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input_artifact", required=True, help="cleaned data, as name:version")
-    parser.add_argument("--train_artifact", required=True, help="name of the train data to make")
-    parser.add_argument("--test_artifact", required=True, help="name of the test data to make")
-    parser.add_argument("--test_size", type=float, required=True, help="share of the rows")
-    parser.add_argument("--group_by", type=json.loads, required=True, help="columns, JSON list")
-    parser.add_argument("--stratify_by", required=True, help="column; empty for none")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the random split")
-    launch(go, parser)
+    launch(go)

@@ -1,4 +1,4 @@
-"""Score the model on data that it has not seen; the better of it and the champion is champion."""
+"""Score the model on data that it has not seen, and promote it if it beats the champion."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ from _utils.tabular.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:
-    """Fetch, score, publish; and let the model be the champion if it is good enough."""
+    """Fetch, score, publish; and promote the model if it is good enough."""
     check_model_name(args.registered_model)
     check_training_data(args.model_artifact, args.train_artifact)
     model = mlflow.sklearn.load_model(str(use_artifact(args.model_artifact)))
@@ -52,21 +52,21 @@ def go(args: argparse.Namespace) -> None:
     mlflow.log_text(table.to_csv(index=False), f"scores_by_{column}.csv")
     promoted, reason = register_and_compare(args, model, test, scores)
     mlflow.set_tag("promotion", reason)
-    print(f"{'Promoted' if promoted else 'Not promoted'}: {reason}")
+    print(f"{'Promoted' if promoted else 'Did not promote'} {reason}")
 
 
 def register_and_compare(
     args: argparse.Namespace, model: Pipeline, test: pd.DataFrame, scores: dict[str, float]
 ) -> tuple[bool, str]:
-    """Register the model as challenger; it is champion if there is none, or it is better."""
+    """Register the model as challenger, and promote it if there is no better champion."""
     of_data = {"train_artifact": args.train_artifact, "test_artifact": args.test_artifact}
-    known = of_data | {name: f"{value:.6f}" for name, value in scores.items()}
-    challenger = register_model(args.model_artifact, args.registered_model, known)
+    tags = of_data | {name: f"{value:.6f}" for name, value in scores.items()}
+    challenger = register_model(args.model_artifact, args.registered_model, tags)
     uri = f"models:/{args.registered_model}@{CHAMPION}"
     while True:
         champion = find_version(uri)
         if champion and champion.version == challenger.version:
-            return False, f"version {champion.version} is the champion already"
+            return False, f"version {champion.version}: it is the champion already"
         promoted, reason = decide_promotion(
             scores,
             errors_beside_champion(champion, model, test),
@@ -78,7 +78,7 @@ def register_and_compare(
             return False, f"version {challenger.version}: {reason}"
         if promote(challenger, reason, instead_of=champion):
             return True, f"version {challenger.version}: {reason}"
-        # Another pipeline has promoted its model meanwhile: compare with that one
+        # Another pipeline has promoted its model in the meantime: compare with that model
 
 
 def errors_beside_champion(
@@ -100,13 +100,4 @@ def errors_beside_champion(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model_artifact", required=True, help="the model, as name:version")
-    parser.add_argument("--train_artifact", required=True, help="train data, as name:version")
-    parser.add_argument("--test_artifact", required=True, help="test data, as name:version")
-    parser.add_argument("--scores_by", required=True, help="column of the table of scores")
-    parser.add_argument("--registered_model", required=True, help="its name in the registry")
-    parser.add_argument("--max_mae", type=float, required=True, help="limit of a champion, mpg")
-    parser.add_argument("--min_r2", type=float, required=True, help="limit of a champion")
-    parser.add_argument("--min_improvement", type=float, required=True, help="share of the MAE")
-    launch(go, parser)
+    launch(go)

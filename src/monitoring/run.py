@@ -1,4 +1,4 @@
-"""Compare new rows with what their model was trained on: one verdict, with its reasons."""
+"""Compare new rows with the data that their model was trained on, and give a verdict."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from _utils.artifacts import use_artifact
 from _utils.component import launch, plain_names
 from _utils.errors import UserError
-from _utils.example.chunks import OWN
+from _utils.example.chunks import ADDED_COLUMNS
 from _utils.example.drift import CATEGORY, NUMBER, TEXT, compare, performance
 from _utils.example.drift_figures import history_figure, psi_figure, shares_figure
 from _utils.example.drift_report import make_report
@@ -38,14 +38,14 @@ MOST_BATCHES = 100  # MLflow takes 1000 metrics at a time
 def go(args: argparse.Namespace) -> None:
     """Fetch, compare, judge, publish."""
     scored = use_artifact(args.predictions_artifact)
-    predictions, past = read_table(scored, OWN), runs_before(args.registered_model)
+    predictions, past = read_table(scored, ADDED_COLUMNS), runs_before(args.registered_model)
     version = version_of(predictions, args.registered_model)
     earlier = earlier_model(past, predictions, version)
     train = read_table(use_artifact(version.tags["train_artifact"]))
-    batch = read_table(scored, [*train, *OWN])  # it may have more, of any kind
+    batch = read_table(scored, [*train, *ADDED_COLUMNS])  # other columns may have any type
     test = read_table(use_artifact(version.tags["test_artifact"]))
-    # What a forest predicts for the rows it was trained on is nearly the truth, which it never is
-    # for new rows: so predictions are compared with those for rows that it has not seen.
+    # A forest predicts its training rows almost perfectly, but never new rows. So the predictions
+    # are compared with those for the test rows.
     model = mlflow.sklearn.load_model(str(fetch_model(version)))
     test["prediction"] = predict(model, test)
 
@@ -53,7 +53,7 @@ def go(args: argparse.Namespace) -> None:
     pairs = [(train, kinds), (test, {"prediction": NUMBER})]
     table = pd.concat([compare(frame, batch, kinds) for frame, kinds in pairs], ignore_index=True)
     labelled = batch[batch[TARGET].notna()] if TARGET in batch else batch.head(0)
-    unseen = unseen_rows(labelled.drop(columns=OWN, errors="ignore"), train)
+    unseen = unseen_rows(labelled.drop(columns=ADDED_COLUMNS, errors="ignore"), train)
     actual = unseen.get(TARGET, pd.Series(dtype="float64"))
     scores = performance(actual, batch["prediction"], float(version.tags["mae"]))
     scores["seen_rows"] = len(labelled) - len(unseen)
@@ -69,8 +69,8 @@ def go(args: argparse.Namespace) -> None:
         "New rows": f"{args.predictions_artifact}, {len(batch)} rows",
         "Compared with": f"{version.tags['train_artifact']}, {len(train)} rows; predictions with "
         f"those for {version.tags['test_artifact']}, {len(test)} rows",
-        "Labels": f"{scores['labelled_rows']}, of rows that the model was not trained on; those of "
-        f"{scores['seen_rows']} rows that it was trained on do not count",
+        "Labels": f"{scores['labelled_rows']} of rows that the model was not trained on; "
+        f"{scores['seen_rows']} of rows that it was trained on, which do not count",
     }
     report = make_report(
         about, reasons, scores, table, limits, figures | {"Metrics over time": history}
@@ -81,41 +81,43 @@ def go(args: argparse.Namespace) -> None:
     mlflow.set_tags(tags | {"verdict": summarize(reasons, most=len(reasons))})
     print(summarize(reasons))
     if earlier:
-        tell_progress(*earlier, unseen, batch["prediction"])
+        print_progress(*earlier, unseen, batch["prediction"])
 
 
 def version_of(batch: pd.DataFrame, name: str) -> ModelVersion:
-    """The version of the registered model that the predictions are of.
+    """The version of the registered model that made the predictions.
 
     Raises:
-        UserError: There are no rows, they are of no version or of several, or it is not known
-            what the version was trained on.
+        UserError: There are no predictions, they come from no version or several versions, or the
+            version has no record of its training data.
     """
     if batch.empty:
-        raise UserError("There are 0 predictions: nothing to monitor. Score some rows first.")
-    found = batch.get("model_version", pd.Series(dtype="object")).unique()
-    if len(found) != 1 or "prediction" not in batch:
         raise UserError(
-            f"The predictions are of the model versions {[*found]}, with the columns "
-            f"{list(batch.columns)}: there have to be `prediction`, and `model_version` with one "
-            "value. Make them with batch_scoring."
+            "There are 0 predictions: nothing to monitor. Score some rows with batch_scoring first."
         )
-    version = find_version(f"models:/{name}/{found[0]}")
+    numbers = batch.get("model_version", pd.Series(dtype="object")).unique()
+    if len(numbers) != 1 or "prediction" not in batch:
+        raise UserError(
+            f"The predictions come from the model versions {[*numbers]} and have the columns "
+            f"{list(batch.columns)}. The columns `prediction` and `model_version`, with a single "
+            "version, are required: make the predictions with batch_scoring."
+        )
+    version = find_version(f"models:/{name}/{numbers[0]}")
     if lacking := {"train_artifact", "test_artifact", "mae"} - version.tags.keys():
         raise UserError(
-            f"Version {version.version} of {name} has no tags {sorted(lacking)}, so what to "
-            "compare with is not known. Register it with evaluation, or set them."
+            f"Version {version.version} of {name} lacks the tags {sorted(lacking)}, which name the "
+            "data to compare with. Register the version with evaluation, or set the tags."
         )
     return version
 
 
 def kind_of(column: pd.Series) -> str:
-    """What a column is that the model knows and today's FEATURES do not."""
+    """The kind of a column that the model was trained on and that is not in today's FEATURES."""
     return NUMBER if pd.api.types.is_numeric_dtype(column) else CATEGORY
 
 
 def input_of(batch: pd.DataFrame) -> str:
-    """The version of what batch_scoring was given."""
+    """The version of the input of batch_scoring."""
     return str(batch[INPUT].iloc[0]) if INPUT in batch else ""
 
 
@@ -125,7 +127,7 @@ def earlier_model(
     """Another version whose predictions for the same rows were monitored before, if there is one.
 
     Returns:
-        Its number, the model, and what it was trained on.
+        The number of the version, the model, and its training data.
     """
     rows = input_of(batch)
     same_rows = [run.data.tags for run in past if rows and rows == run.data.tags.get(INPUT)]
@@ -141,10 +143,10 @@ def earlier_model(
         return None
 
 
-def tell_progress(
+def print_progress(
     number: str, earlier: Pipeline, train: pd.DataFrame, unseen: pd.DataFrame, now: pd.Series
 ) -> None:
-    """Tell the errors of an earlier version and of this one, on rows that neither has seen."""
+    """Print the errors of an earlier version and of this one, on rows that neither has seen."""
     rows = unseen_rows(unseen, train)
     predicted, _ = predict_each(earlier, rows[features_of(earlier)])
     if predicted.empty:
@@ -165,7 +167,7 @@ def draw(
     batch: pd.DataFrame,
     max_psi: float,
 ) -> dict[str, Figure]:
-    """The figures of the report: PSI, predictions, and the columns that are reason for an alarm."""
+    """Draw PSI, predictions, and the columns that are a reason for the alarm."""
     psi = table.set_index("column")["psi"].dropna()
     shown = [name for name in psi.index if name == "prediction" or name in reasons.index]
     return {"PSI by column": psi_figure(psi, max_psi)} | {
@@ -176,9 +178,9 @@ def draw(
 def log_metrics(
     table: pd.DataFrame, reasons: pd.Series, scores: dict[str, float], rows: int
 ) -> None:
-    """Log what was found; `alarm` is 1 if there is a reason for one."""
+    """Log the measurements, and `alarm`, which is 1 if there is a reason for one."""
     columns = table.set_index("column")
-    found = {
+    metrics = {
         "alarm": int(len(reasons) > 0),
         "drifted_columns": reasons.index.drop("performance", errors="ignore").nunique(),
         "max_psi": columns["psi"].max(),
@@ -187,8 +189,10 @@ def log_metrics(
     }
     names = plain_names(columns.index)
     for kind in ("psi", "missing", "unseen"):
-        found |= {f"{kind}.{names[name]}": value for name, value in columns[kind].dropna().items()}
-    mlflow.log_metrics({name: value for name, value in found.items() if pd.notna(value)})
+        metrics |= {
+            f"{kind}.{names[name]}": value for name, value in columns[kind].dropna().items()
+        }
+    mlflow.log_metrics({name: value for name, value in metrics.items() if pd.notna(value)})
 
 
 def runs_before(model: str) -> list[Run]:
@@ -202,14 +206,14 @@ def runs_before(model: str) -> list[Run]:
 
 
 def log_history(past: list[Run]) -> pd.DataFrame:
-    """Let the run's metrics have those of the runs before it, so that MLflow draws them over time.
+    """Copy the metrics of earlier runs to this run, so that MLflow draws them over time.
 
     Returns:
-        The metrics OVER_TIME by the time of the run, the oldest first; this run's are the last.
+        The metrics OVER_TIME by the time of the run, the oldest first; this run is the last.
     """
     client, run = mlflow.MlflowClient(), mlflow.active_run()
     runs = [*past, client.get_run(run.info.run_id)]
-    # This run's own values are at step 0: the others come before
+    # This run's own values are at step 0, earlier runs have negative steps
     client.log_batch(
         run.info.run_id,
         [
@@ -226,12 +230,4 @@ def log_history(past: list[Run]) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--predictions_artifact", required=True, help="new rows, as name:version")
-    parser.add_argument("--registered_model", required=True, help="its name in the registry")
-    parser.add_argument("--max_psi", type=float, required=True, help="limit of a column")
-    parser.add_argument("--significance", type=float, required=True, help="probability")
-    parser.add_argument("--max_new_missing", type=float, required=True, help="share of the rows")
-    parser.add_argument("--max_unseen_share", type=float, required=True, help="share of values")
-    parser.add_argument("--max_mae_ratio", type=float, required=True, help="times the test error")
-    launch(go, parser)
+    launch(go)

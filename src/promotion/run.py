@@ -1,4 +1,4 @@
-"""Make a version of the model the champion by hand, a new one or an old one."""
+"""Make a version of the model the champion by hand, whether newer or older than the champion."""
 
 import argparse
 import sys
@@ -14,22 +14,19 @@ from _utils.models.registry import CHAMPION, fetch_model, find_version, promote
 
 
 def go(args: argparse.Namespace) -> None:
-    """Look both versions up, and promote."""
+    """Find both versions, and promote."""
     before = find_version(f"models:/{args.registered_model}@{CHAMPION}")
     version = find_version(f"models:/{args.registered_model}/{args.version}")
     if before and before.version == version.version:
         print(f"Version {version.version} of {version.name} is the champion already")
         return
-    fetch_model(version)  # one whose files were changed is not promoted
-    reason = f"by hand, in the place of {f'version {before.version}' if before else 'none'}"
+    fetch_model(version)  # raises an error if its files were changed
+    reason = f"by hand (before: {f'version {before.version}' if before else 'no champion'})"
     if not promote(version, reason, instead_of=before):
-        raise UserError("Another pipeline has just promoted a version: look at it, then try again.")
+        raise UserError("Another pipeline has just promoted a version. Check it, then try again.")
     mlflow.set_tag("promotion", f"version {version.version}: {reason}")
-    print(f"Version {version.version} of {version.name} is the champion, {reason}")
+    print(f"Version {version.version} of {version.name} is the champion, promoted {reason}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--registered_model", required=True, help="its name in the registry")
-    parser.add_argument("--version", required=True, help="number of the version")
-    launch(go, parser)
+    launch(go)

@@ -1,4 +1,4 @@
-"""Serve the champion over MLflow's scoring protocol, and go over to a new one as it is promoted."""
+"""Serve the champion over MLflow's scoring protocol, and switch when another is promoted."""
 
 import argparse
 import errno
@@ -23,15 +23,15 @@ HOST = "127.0.0.1"
 
 
 def go(args: argparse.Namespace) -> None:
-    """Take the port, load the champion, answer until Ctrl-C or SIGTERM."""
+    """Open the port, load the champion, answer requests until Ctrl-C or SIGTERM."""
     logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(message)s")
     logging.getLogger("_utils.models.serving").setLevel(logging.INFO)
-    # A line for each bad request would fill the log; who sent it is told.
+    # A line for each bad request would fill the log; the client gets the message
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C's
-    listener = take_port(args.port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
+    listener = open_port(args.port)
     champion, stop = Champion(args.registered_model), threading.Event()
-    tell(champion, args)
+    print_usage(champion, args)
     follow = threading.Thread(
         target=champion.keep_following, args=(args.poll_seconds, stop), daemon=True
     )
@@ -42,25 +42,25 @@ def go(args: argparse.Namespace) -> None:
         stop.set()
 
 
-def take_port(port: int) -> socket.socket:
-    """Listen there; requests that come before the model is loaded wait.
+def open_port(port: int) -> socket.socket:
+    """Listen on the port. Requests wait there until the model is loaded.
 
     Raises:
-        UserError: Another program has the port, or there is none such.
+        UserError: Another program uses the port, or its number is invalid.
     """
     try:
         return socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
         taken = getattr(error, "errno", None) == errno.EADDRINUSE
-        reason = "another program has it" if taken else error
+        reason = "another program uses it" if taken else error
         raise UserError(
-            f"Port {port} of {HOST} cannot be served on: {reason}. "
-            "Choose one: mlflow run . -e serve -P port=<number>."
+            f"Port {port} of {HOST} cannot be opened ({reason}). "
+            "Choose another one: mlflow run . -e serve -P port=<number>."
         ) from error
 
 
-def tell(champion: Champion, args: argparse.Namespace) -> None:
-    """Say where it serves, and what a request looks like."""
+def print_usage(champion: Champion, args: argparse.Namespace) -> None:
+    """Print the address, and an example of a request."""
     url = f"http://{HOST}:{args.port}"
     print(f"Version {champion.version} of {args.registered_model} serves on {url}; {url}/docs")
     if champion.example:
@@ -71,9 +71,4 @@ def tell(champion: Champion, args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--registered_model", required=True, help="its name in the registry")
-    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
-    parser.add_argument("--poll_seconds", type=float, required=True, help="seconds between looks")
-    parser.add_argument("--max_body_bytes", type=int, required=True, help="limit of a body")
-    launch(go, parser)
+    launch(go)

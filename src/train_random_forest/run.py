@@ -1,7 +1,6 @@
 """Train a random forest and publish it as an MLflow model, with its scores on validation data."""
 
 import argparse
-import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +26,7 @@ from _utils.example.splitting import split
 from _utils.models.registry import log_model
 from _utils.tabular.tables import read_table
 
-# What it takes to load the model; said here, for finding it out takes MLflow several seconds.
+# The packages that loading the model needs. Without this list MLflow takes seconds to infer them
 MODEL_PACKAGES = ["scikit-learn", "pandas", "numpy", "skops"]
 
 
@@ -42,7 +41,7 @@ def go(args: argparse.Namespace) -> None:
         seed=args.seed,
     )
     model = build_model(train[TEXT], args.max_tfidf_features, args.random_forest)
-    # One by one beside the JSON of the whole, so that MLflow can compare runs by each.
+    # Also one by one, so that MLflow can compare runs by each
     mlflow.log_params({f"random_forest.{key}": value for key, value in args.random_forest.items()})
     model.fit(train[FEATURES], train[TARGET])
     model.set_params(forest__n_jobs=1)  # answers to single rows are faster without threads
@@ -63,13 +62,4 @@ def go(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train_artifact", required=True, help="train data, as name:version")
-    parser.add_argument("--model_artifact", required=True, help="name of the model to make")
-    parser.add_argument("--validation_size", type=float, required=True, help="share of the rows")
-    parser.add_argument("--group_by", type=json.loads, required=True, help="columns, JSON list")
-    parser.add_argument("--stratify_by", required=True, help="column; empty for none")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the random split")
-    parser.add_argument("--max_tfidf_features", type=int, required=True, help="number of words")
-    parser.add_argument("--random_forest", type=json.loads, required=True, help="JSON object")
-    launch(go, parser)
+    launch(go)

@@ -67,7 +67,7 @@ def test_a_url_with_rows_that_cannot_be_scored(score, s3):
     run, predictions, rejected, text = score("--env-manager local", command, **s3.variables)
     assert "batch_scoring (always runs: it reads a URL)" in text
     assert "fuel_economy version 1 scored 1105 of 1108 rows" in text
-    assert "Not scored: 1, engine_displacement 'three' is not a number" in text
+    assert "Not scored: 1 (engine_displacement 'three' is not a number)" in text
     assert run.data.metrics == {"rows": 1108, "scored": 1105, "rejected": 3}
     assert rejected["model_yr"].tolist() == [2021] * 3
     three, nameless, large = rejected["reason"]
@@ -101,5 +101,5 @@ def test_without_a_champion_the_cure_is_told(scratch_store):
 
 @pytest.mark.parametrize("given", ["", "x:latest"])
 def test_one_input_has_to_be_given(given):
-    with pytest.raises(UserError, match="give one of them, and leave the other empty"):
+    with pytest.raises(UserError, match="set one of them, and leave the other empty"):
         component().fetch_input(Namespace(input_url=given, input_artifact=given))

@@ -70,7 +70,7 @@ def test_what_cannot_be_a_name_is_told(tmp_path, name):
     folder = clone(tmp_path)
     ran = type_in(folder, f"python src/_utils/example/new_project.py '{name}'")
     assert ran.returncode == 1
-    assert f"'{name}' cannot be a project's name: use letters" in ran.stdout
+    assert f"'{name}' is not allowed as the name of a project. Use letters" in ran.stdout
     assert "Traceback" not in ran.stdout
     assert git("status", "--porcelain", cwd=folder) == ""
 
@@ -97,7 +97,7 @@ def test_what_git_could_not_take_back_is_refused(tmp_path, change):
 
 def test_without_git_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match=r"git cannot be started.*install it"):
+    with pytest.raises(UserError, match=r"git cannot be started.*Install it"):
         new_project.files_of_git()
 
 
@@ -123,7 +123,8 @@ def test_only_what_the_template_brought_goes(tmp_path):
     data = sorted(outside.rglob("*"))
     ran = type_in(folder, "python src/_utils/example/new_project.py churn")
     assert ran.returncode == 0, ran.stdout
-    assert f"What git does not have stays in {folder}/src/_utils/example, {folder}" in ran.stdout
+    kept = f"Files that git does not track were kept in {folder}/src/_utils/example, {folder}"
+    assert kept in ran.stdout
     assert all((folder / file).read_text() == "mine" for file in mine + ignored)
     assert sorted(outside.rglob("*")) == data
     assert not (folder / "src/eda/eda.ipynb").exists() and not (folder / "src/data_check").exists()

@@ -101,7 +101,7 @@ def test_what_depends_on_a_parameter_and_what_is_named_run_again(project, planne
     expected = ["data_extraction", "basic_cleaning", "train_random_forest", "evaluation"]
     assert ran[:4] == expected
     # What uses the champion runs if there is another one
-    assert ("batch_scoring" in ran) == ("\nPromoted: " in text)
+    assert ("batch_scoring" in ran) == ("\nPromoted version" in text)
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", text)
     plan, _ = planned(options)
     assert plan["data_split"].startswith("same as run")
@@ -174,7 +174,7 @@ class TestPlan:
         folder = clone(tmp_path / "clone")
         ran = type_in(folder, "python main.py main.plan=true")
         assert ran.returncode == 0, ran.stdout
-        assert "always runs: cache: false" in ran.stdout
+        assert "always runs: caching is off" in ran.stdout
         left = type_in(folder, "git status --porcelain --ignored").stdout
         assert "mlflow" not in left and "mlruns" not in left
 
@@ -183,7 +183,7 @@ class TestPlan:
         plan = documented("README.md", "mlflow run . -e plan")
         ran = type_in(project, f"{plan} --env-manager local")
         assert "reuse eda  same as run" in ran.stdout
-        assert "run   data_extraction  always runs: cache: false" in ran.stdout
+        assert "run   data_extraction  always runs: caching is off" in ran.stdout
         assert len(store_of(project).runs()) == before
 
     def test_faults_are_told(self, project):

@@ -1,4 +1,4 @@
-"""The files in `schedules`: each is read by what reads it, and what it runs is run."""
+"""The files in `schedules`: each is valid for its scheduler, and runs the documented command."""
 
 import configparser
 import os
@@ -15,13 +15,15 @@ from conftest import ROOT, clone, store_of
 from documents import documented
 from small import make_small
 
+fcntl = pytest.importorskip("fcntl", reason="cron, systemd and containers need a Unix")
+needs_flock = pytest.mark.skipif(not shutil.which("flock"), reason="macOS comes without flock")
 SCHEDULES = ROOT / "schedules"
-COMMAND = re.compile(r"^[^#\n]*\b(mlflow run \. .*main\.if_running=\w+.*?)(?: >>|$)", re.MULTILINE)
-# Says with what it was started, and where
+COMMAND = re.compile(r"^[^#\n]*\b(mlflow run \. .*main\.on_alarm=retrain)", re.MULTILINE)
+# Prints its arguments and its folder
 STUB = '#!/bin/sh\nfor each; do echo "$each"; done\npwd\n'
 RUN = [
     *("run", ".", "--env-manager", "local", "-P", "steps=batch_scoring,monitoring"),
-    *("-P", "hydra_options=main.if_running=skip main.on_alarm=retrain"),
+    *("-P", "hydra_options=main.on_alarm=retrain"),
 ]
 
 
@@ -30,7 +32,7 @@ def read(name: str) -> str:
 
 
 def check_cron(when: str) -> None:
-    """Fail unless it is five fields of cron, within their limits."""
+    """Fail unless the text is five fields of cron, within their limits."""
     each = r"(\*|\d+(-\d+)?)(/\d+)?"
     for field, (low, high) in zip(
         when.split(), [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)], strict=True
@@ -40,14 +42,14 @@ def check_cron(when: str) -> None:
 
 
 def cron_line() -> tuple[str, str]:
-    """When, and the command."""
+    """The five fields of time, and the command."""
     (line,) = re.findall(r"^(?![#\w]+=)[^#\n].*", read("crontab"), re.MULTILINE)
     *when, command = line.split(maxsplit=5)
     return " ".join(when), command
 
 
 def run_as(command: list[str], folder: Path, path: Path | None, **variables: str) -> str:
-    """Run it with nothing in the environment but what such a service gives."""
+    """Run a command with the few environment variables that a scheduler sets."""
     paths = os.pathsep.join([*([str(path)] if path else []), "/usr/bin:/bin"])
     environment = {"HOME": str(folder), "PATH": paths, "MLFLOW_DISABLE_TELEMETRY": "true"}
     ran = subprocess.run(
@@ -59,7 +61,7 @@ def run_as(command: list[str], folder: Path, path: Path | None, **variables: str
 
 @pytest.fixture
 def stubbed(tmp_path):
-    """A folder with an environment in which `mlflow` is the stub."""
+    """A project folder whose environment has a stub as `mlflow`."""
     folder = tmp_path / "project"
     (folder / ".venv/bin").mkdir(parents=True)
     stub = folder / ".venv/bin/mlflow"
@@ -70,20 +72,27 @@ def stubbed(tmp_path):
 
 def test_all_run_the_same():
     files = ["crontab", "github-actions.yml", "kubernetes-cronjob.yaml", "pipeline.service"]
-    periodic = documented("MLpipeline.md", "main.if_running=skip")
+    periodic = documented("MLpipeline.md", "--env-manager local -P steps=batch_scoring,monitoring")
     for text in [*map(read, files), periodic]:
         assert [shlex.split(each) for each in COMMAND.findall(text)] == [["mlflow", *RUN]]
     assert sorted(path.name for path in SCHEDULES.iterdir()) == [*files, "pipeline.timer"]
 
 
+@needs_flock
 def test_cron(stubbed):
     when, command = cron_line()
     check_cron(when)
     assert "%" not in command  # cron would end the line there
     run_as(["/bin/sh", "-c", command], stubbed.parent, None, PROJECT=str(stubbed))
-    assert (stubbed / "outputs/periodic.log").read_text().splitlines() == [*RUN, str(stubbed)]
+    log = stubbed / "outputs/periodic.log"
+    assert log.read_text().splitlines() == [*RUN, str(stubbed)]
+    with (stubbed / "outputs/periodic.lock").open("w") as lock:  # a run is still active
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        skipped = subprocess.run(["sh", "-c", command], env={**os.environ, "PROJECT": str(stubbed)})
+    assert skipped.returncode == 1 and len(log.read_text().splitlines()) == len(RUN) + 1
 
 
+@needs_flock
 @pytest.mark.slow
 def test_the_cron_line_runs_a_pipeline(tmp_path):
     folder = make_small(clone(tmp_path / "project"))
@@ -116,7 +125,7 @@ def test_systemd(stubbed):
     for name in "pipeline.service", "pipeline.timer":
         shutil.copy(SCHEDULES / name, stubbed)
     verify = ["systemd-analyze", "verify", "--user", "./pipeline.service", "./pipeline.timer"]
-    told = subprocess.run(
+    verified = subprocess.run(
         verify,
         cwd=stubbed,
         env={**os.environ, "XDG_RUNTIME_DIR": str(stubbed), "SYSTEMD_LOG_LEVEL": "debug"},
@@ -124,17 +133,17 @@ def test_systemd(stubbed):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert told.returncode == 0, told.stdout
-    assert "Unknown" not in told.stdout
-    # As systemd understands it
-    (command,) = re.findall("Command Line: (.*mlflow.*)", told.stdout)
+    assert verified.returncode == 0, verified.stdout
+    assert "Unknown" not in verified.stdout
+    (command,) = re.findall("Command Line: (.*mlflow.*)", verified.stdout)
     assert shlex.split(command) == ["/usr/bin/env", "mlflow", *RUN]
 
 
 def test_github_actions(stubbed):
     workflow = yaml.safe_load(read("github-actions.yml"))
-    triggers = workflow[True]  # YAML 1.1 takes the key `on` for a truth value
+    triggers = workflow[True]  # YAML 1.1 reads the key `on` as true
     assert triggers.keys() == {"schedule", "workflow_dispatch"}
+    assert workflow["concurrency"] == {"group": "periodic-run"}
     check_cron(triggers["schedule"][0]["cron"])
     (job,) = workflow["jobs"].values()
     variables = dict.fromkeys(job["env"], "http://localhost:5000")

@@ -104,7 +104,7 @@ def request_told(serve: Typed) -> str:
 def test_a_port_that_is_taken_is_told(serve, folder, port):
     again = type_in(folder, f"python main.py --steps=serving serving.port={port}")
     assert again.returncode == 1
-    assert f"Port {port} of 127.0.0.1 cannot be served on: another program has it" in again.stdout
+    assert f"Port {port} of 127.0.0.1 cannot be opened (another program uses it)" in again.stdout
     assert "Traceback" not in again.stdout
 
 

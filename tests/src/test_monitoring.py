@@ -64,13 +64,13 @@ def test_the_same_year_raises_no_alarm_and_another_does(monitor, project, store,
     assert "No row has a label yet" in store.text(usual, "report.html", tmp_path)
 
     told, changed = monitor("2021 1.0 all")
-    assert "ALARM: performance: MAE " in told and "more (report.html)" in told
+    assert "ALARM: MAE " in told and "more in report.html" in told
     metrics, verdict = changed.data.metrics, changed.data.tags["verdict"]
     assert metrics["alarm"] == 1 and metrics["rows"] == metrics["labelled_rows"] == 1108
     assert metrics["mae_ratio"] > 1.25 and metrics["max_psi"] == metrics["psi.car_truck"]
     assert metrics["missing.car_truck"] == pytest.approx(0.486, abs=1e-3)
     assert metrics["psi.prediction"] > 0 and metrics["unseen.carline"] > 0.2
-    assert "car_truck: 48.6% missing" in verdict and "report.html" not in verdict
+    assert "car_truck 48.6% missing" in verdict and "report.html" not in verdict
     page = store.text(changed, "report.html", tmp_path)
     assert "<h1>ALARM</h1>" in page and "http" not in page and page.count("<img") > 5
     table = pd.read_csv(io.StringIO(store.text(changed, "drift.csv", tmp_path)))
@@ -83,5 +83,5 @@ def test_the_same_year_raises_no_alarm_and_another_does(monitor, project, store,
     assert {key[6:] for key in changed.data.tags if key.startswith("input.")} == inputs
 
     told, failed = monitor("2021 1.0 none", status=1)
-    assert told.strip().endswith("nothing to monitor. Score some rows first.")
+    assert told.strip().endswith("nothing to monitor. Score some rows with batch_scoring first.")
     assert failed.info.status == "FAILED" and "alarm" not in failed.data.metrics

@@ -1,14 +1,17 @@
-"""SLURM: a component's command runs on a node, through `srun`."""
+"""SLURM: the command of a component runs on a node, through `srun`."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from _utils.pipeline.backend import LocalBackend, start_process
+from _utils.pipeline.plan import Component
 
-# On the node: the command ($1), which leaves its exit status in a file ($2) that this machine sees
+# On the node: the command ($1), whose exit status becomes a file ($2) that this machine sees
 ON_NODE = 'bash -c "$1"; status=$?; echo $status > "$2"; exit $status'
-# On this machine: srun ($2 and more). What it exits with is its own, 0 even after some failures of
-# a node; a file system that is shared may take a while to show the file ($1)
+# On this machine: srun ($2 and more), whose own exit status is 0 even after some failures of a
+# node. On a shared file system the file ($1) may appear late
 AROUND_SRUN = """
 "${@:2}"
 of_srun=$?
@@ -16,26 +19,37 @@ for second in 1 2 3 4 5; do
     [ $of_srun = 0 ] && [ ! -s "$1" ] && sleep 1
 done
 read -r status 2> /dev/null < "$1" && rm "$1" && exit $status
-echo "The node did not say how the command ended, so it has failed (srun ended with $of_srun)."
+echo "The node left no exit status of the command, so it has failed (srun: status $of_srun)."
 [ $of_srun = 0 ] && exit 1
 exit $of_srun
 """
 
 
-class Backend(LocalBackend):
-    """Runs the command on a node, through `srun`.
+def faults(component: Component) -> Iterator[str]:
+    """What keeps the component from running on a node."""
+    if not shutil.which("srun"):
+        yield (
+            f"component '{component.name}': backend slurm needs the command srun: start the "
+            "pipeline on a machine of the cluster."
+        )
 
-    srun waits for the command, passes on what it prints, and takes it off the cluster when it is
-    ended itself: so it stands for the command on this machine. How the command ended is what the
-    node has left in a file. The node has to see this folder, and the environments, at the same
-    paths.
+
+class Backend(LocalBackend):
+    """Runs the command on a node, which sees this folder and the environments at the same paths.
+
+    srun waits for the command, passes on what it prints, and cancels it when srun itself is ended.
+    The exit status is that of the command, which the node leaves in a file.
     """
 
     def start(self, command: str, folder: str, experiment_id: str, run_id: str) -> Any:
         """Start the command; `backend_config` has srun's options, `partition` for --partition."""
-        given = [f"--{key}" + ("" if on is True else f"={on}") for key, on in self.options.items()]
-        said = Path(folder).absolute().parents[1] / "outputs" / f"exit-status-{run_id}"
-        said.parent.mkdir(exist_ok=True)
-        srun = ["srun", "--ntasks=1", *given, "bash", "-c", ON_NODE, "node", command, str(said)]
-        here = ["bash", "-c", AROUND_SRUN, "srun", str(said), *srun]
+        options = [
+            f"--{key}" if value is True else f"--{key}={value}"
+            for key, value in self.options.items()
+        ]
+        status_file = Path(folder).absolute().parents[1] / "outputs" / f"exit-status-{run_id}"
+        status_file.parent.mkdir(exist_ok=True)
+        on_node = ["bash", "-c", ON_NODE, "node", command, str(status_file)]
+        srun = ["srun", "--ntasks=1", *options, *on_node]
+        here = ["bash", "-c", AROUND_SRUN, "srun", str(status_file), *srun]
         return start_process(here, folder, experiment_id, run_id)

@@ -1,1 +1,1 @@
-"""The example: fuel economy of cars in the United States. Replace it by your own problem."""
+"""The example: fuel economy of cars in the United States. Replace it with your own problem."""

@@ -1,4 +1,4 @@
-"""Checks: what the cleaned data must look like, by themselves and next to other data."""
+"""Checks of the cleaned data: schema, number of rows compared with the raw data, nulls."""
 
 import pandas as pd
 import pandera.pandas as pa
@@ -11,7 +11,7 @@ from _utils.example.cleaning import (
     tidy,
 )
 
-# The codes that the EPA defines. A new one may be right, but somebody should look at it first.
+# The codes that the EPA defines. A new code may be correct, but somebody should look at it first.
 KNOWN_CODES = {
     "air_aspir_method": ["NA", "OT", "SC", "TC", "TS"],
     "drive_sys": ["4", "A", "F", "P", "R"],
@@ -22,7 +22,7 @@ KNOWN_CODES = {
     "trans_lockup": ["N", "Y"],
     "transmission": ["A", "AM", "AMS", "CVT", "M", "OT", "SA", "SCV"],
 }
-# Electric cars have neither engine nor air intake; the last two are often left out.
+# Electric cars have neither an engine nor an air intake; the last two are often not filled in.
 NULLABLE = [
     "engine_displacement",
     "no_cylinders",
@@ -39,9 +39,9 @@ def schema(
     """Describe the cleaned data: columns, types, codes, and limits.
 
     Args:
-        min_comb_mpg: Least `comb_mpg`, in miles per US gallon.
-        max_comb_mpg: Greatest `comb_mpg`, in miles per US gallon.
-        max_engine_displacement: Greatest `engine_displacement`, in litres.
+        min_comb_mpg: Smallest allowed `comb_mpg`, in miles per US gallon.
+        max_comb_mpg: Largest allowed `comb_mpg`, in miles per US gallon.
+        max_engine_displacement: Largest allowed `engine_displacement`, in litres.
     """
     limits = {
         "comb_mpg": pa.Check.in_range(min_comb_mpg, max_comb_mpg),
@@ -64,11 +64,11 @@ def schema(
 
 
 def failure_cases(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """List all that is wrong with the data; an empty table if nothing is.
+    """List everything that violates the schema.
 
     Returns:
-        One row per fault, with the columns `column`, `check`, `failure_case` (the wrong value) and
-        `index` (its row).
+        One row per violation, with the columns `column`, `check`, `failure_case` (the wrong value)
+        and `index` (its row); an empty table if there are none.
     """
     columns = ["column", "check", "failure_case", "index"]
     try:
@@ -79,16 +79,16 @@ def failure_cases(frame: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFra
 
 
 def row_share(frame: pd.DataFrame, reference: pd.DataFrame) -> float:
-    """How many rows there are, as a share of those of the reference (0 if that has none).
+    """The number of rows as a share of the distinct rows of the reference (0 if it is empty).
 
-    Duplicates in the reference are no loss: data that are added may hold rows that were there.
+    Duplicates in the reference do not count: new data may repeat rows that were there before.
     """
     once = tidy(reference, unknown_codes=[])[0].drop_duplicates()
     return len(frame) / len(once) if len(once) else 0.0
 
 
 def null_share(frame: pd.DataFrame) -> pd.Series:
-    """The share of nulls of every column, from 0 to 1, the greatest first."""
+    """The share of nulls in each column, from 0 to 1, in descending order."""
     return frame.isna().mean().sort_values(ascending=False, kind="stable")
 
 

@@ -1,4 +1,4 @@
-"""Scoring a file of any size: chunk by chunk, each row into one of two files."""
+"""Score a file of any size in chunks: each row goes to the predictions or to the rejected rows."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,11 +15,10 @@ from _utils.example.model import features_of
 from _utils.example.scoring import PREDICTION, REASON, score
 from _utils.tabular.tables import open_table, refuse_compound, to_frame
 
-# Of the rows
 COUNTS = ("rows", "scored", "rejected")
 REASONS_KEPT = 1000
-# What the files made here have beside the input's columns; in an input they are of an earlier time.
-OWN = [PREDICTION, "model_version", "input_version", REASON]
+# Columns that scoring adds. If an input has them, from an earlier scoring, they are dropped.
+ADDED_COLUMNS = [PREDICTION, "model_version", "input_version", REASON]
 TYPES = (
     dict.fromkeys(NUMBER_COLUMNS, pa.float64())
     | dict.fromkeys(TEXT_COLUMNS, pa.string())
@@ -37,70 +36,70 @@ def score_file(
     chunk_rows: int,
     **limits: Any,
 ) -> tuple[dict[str, int], Counter[str]]:
-    """Score a Parquet file chunk by chunk, in bounded memory; each row ends in one of two files.
+    """Score a Parquet file chunk by chunk, in bounded memory.
 
     Args:
-        source: The Parquet file: rows as they were collected.
-        model: Its `predict` takes a table, and its `feature_names_in_` are the columns it needs.
-        scored: The file to write with the rows that have a prediction: the columns as cleaning
-            leaves them, `prediction`, and the versions.
-        rejected: The file to write with the others: the columns as they are, and `reason`.
-        versions: Columns that say which model and which input the predictions are of.
-        chunk_rows: How many rows at once.
-        limits: As `prepare` takes them.
+        source: The Parquet file with the raw rows.
+        model: A fitted model with `predict` and `feature_names_in_`.
+        scored: The file to write for rows with a prediction: the cleaned columns, `prediction`, and
+            the columns of `versions`.
+        rejected: The file to write for all other rows: the raw columns, and `reason`.
+        versions: Columns to add, with a constant value: the versions of the model and the input.
+        chunk_rows: Rows per chunk.
+        limits: Keyword arguments of `prepare`.
 
     Returns:
-        How many `rows` there are, `scored` and `rejected`; and the frequent reasons, with their
-        numbers.
+        The numbers of `rows`, `scored` and `rejected` rows; and the most frequent reasons, with
+        their counts.
 
     Raises:
-        UserError: It is no Parquet file, or a column that the model needs is not there.
+        UserError: The file is not Parquet, or lacks a column that the model needs.
     """
     counts, reasons = dict.fromkeys(COUNTS, 0), Counter()
     with open_table(source) as file:
-        names = [name for name in file.schema_arrow.names if name not in OWN]
+        names = [name for name in file.schema_arrow.names if name not in ADDED_COLUMNS]
         raw = pa.schema([file.schema_arrow.field(name) for name in names])
         needed = features_of(model)
         check_columns(raw, needed)
-        known = [name for name in names if name in TYPES or name in needed]
+        relevant = [name for name in names if name in TYPES or name in needed]
         prepared = [pa.field(name, TYPES.get(name, raw.field(name).type)) for name in names]
         added = [(PREDICTION, pa.float64()), *((name, pa.string()) for name in versions)]
         with (
             pq.ParquetWriter(scored, pa.schema([*prepared, *added])) as predictions,
-            pq.ParquetWriter(rejected, raw.append(pa.field(REASON, pa.string()))) as rest,
+            pq.ParquetWriter(rejected, raw.append(pa.field(REASON, pa.string()))) as rejections,
             tqdm(total=file.metadata.num_rows, unit=" rows", disable=None) as bar,
         ):
             for batch in file.iter_batches(chunk_rows, columns=names):
-                # The index counts the rows, also in a file that pandas wrote with another
-                chunk = to_frame(batch.select(known), "the input", ignore_metadata=True)
+                # ignore_metadata, so that the index counts the rows whatever pandas has saved
+                chunk = to_frame(batch.select(relevant), "the input", ignore_metadata=True)
                 frame, why = score(model, chunk, **limits)
                 table = _table(batch, frame.assign(**versions), predictions.schema)
                 predictions.write_table(table)
-                rest.write_table(_table(batch, why.to_frame(REASON), rest.schema))
+                rejections.write_table(_table(batch, why.to_frame(REASON), rejections.schema))
                 for name, rows in zip(COUNTS, (batch.num_rows, len(frame), len(why)), strict=True):
                     counts[name] += rows
-                # Of some, for a reason holds the wrong value: there may be as many as rows
+                # A reason contains the wrong value, so there may be as many reasons as rows
                 reasons = Counter(dict((reasons + Counter(why)).most_common(REASONS_KEPT)))
                 bar.update(batch.num_rows)
     return counts, reasons
 
 
 def check_columns(raw: pa.Schema, needed: list[str]) -> None:
-    """Refuse a table of which no row can be scored.
+    """Refuse a table in which no row can be scored.
 
     Raises:
-        UserError: A column that the model needs is missing, or one holds no single values.
+        UserError: A column that the model needs is missing, or holds lists, structs or bytes.
     """
     if missing := [name for name in needed if name not in raw.names]:
         raise UserError(
-            f"The model needs {missing}, which the input lacks; it has {raw.names}. Name the "
-            "columns so in the source, or score with a version that does without."
+            f"The model needs {missing}, which the input lacks; it has {raw.names}. Rename the "
+            "columns in the source, or score with a version that does not need them."
         )
     refuse_compound(pa.schema([field for field in raw if field.name in TYPES]), "the input")
 
 
 def _table(batch: pa.RecordBatch, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """The columns that the frame has, and of those it has not the same rows of the batch."""
+    """The columns of the schema: from the frame, or else from the same rows of the batch."""
     rows = pa.array(frame.index.to_numpy(), pa.int64())
     columns = [
         pa.Array.from_pandas(frame[field.name], type=field.type)

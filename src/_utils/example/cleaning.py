@@ -1,4 +1,4 @@
-"""Cleaning: from the raw table of the EPA to one that every later component can trust."""
+"""Clean the raw table of the EPA, so that later components can rely on its types and values."""
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ TEXT_COLUMNS = [
     "fuel_cell",
 ]
 DATE_COLUMN = "release_date"
-WHOLE = r"^(-?\d+)\.0+$", r"\1"  # 5.0, which a whole number becomes beside decimals, is 5
+WHOLE = r"^(-?\d+)\.0+$", r"\1"  # a code 5 that became 5.0 in a column of decimals is 5 again
 OFFSET = r"([T ].*?) ?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
 REQUIRED_COLUMNS = [*NUMBER_COLUMNS, *TEXT_COLUMNS, DATE_COLUMN]
 
@@ -50,61 +50,57 @@ def clean(
     max_comb_mpg: float,
     max_engine_displacement: float,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Clean the raw table; cleaning the result once more changes nothing.
+    """Clean the raw table. Cleaning the result again changes nothing.
 
     Args:
-        raw: One row per car, with at least REQUIRED_COLUMNS. It is left as it is.
+        raw: One row per car, with at least REQUIRED_COLUMNS. It is not modified.
         unknown_codes: Texts and numbers (also inf) that mean "unknown"; such a cell becomes null.
-        min_comb_mpg: Least plausible `comb_mpg`, in miles per US gallon; other rows are dropped.
-        max_comb_mpg: Greatest plausible `comb_mpg`, in miles per US gallon.
-        max_engine_displacement: Greatest plausible `engine_displacement`, in litres. Null is kept.
+        min_comb_mpg: Smallest plausible `comb_mpg`, in miles per US gallon. Rows below are dropped.
+        max_comb_mpg: Largest plausible `comb_mpg`, in miles per US gallon. Rows above are dropped.
+        max_engine_displacement: Largest plausible `engine_displacement`, in litres. Rows above are
+            dropped, nulls are kept.
 
     Returns:
-        The cleaned table (numbers float64, texts `str`, one datetime64: the day as it is written)
-        and how many rows or cells each rule changed, by the name of the rule.
+        The cleaned table (numbers float64, texts `str`, the date datetime64 without a time) and the
+        number of rows or cells that each rule changed, by the name of the rule.
 
     Raises:
         UserError: A column is missing, a cell cannot be read, or no row is left.
     """
     _check_columns(raw)
-    frame, unread, mended = tidy(raw.reset_index(drop=True), unknown_codes)
-    dates = {name: unread.pop(name) for name in [DATE_COLUMN] if name in unread}
+    frame, unreadable, corrected = tidy(raw.reset_index(drop=True), unknown_codes)
+    dates = {name: unreadable.pop(name) for name in [DATE_COLUMN] if name in unreadable}
     infinite = {name: np.isinf(frame[name]).to_numpy() for name in NUMBER_COLUMNS}
     _refuse(dates, "a date like 2012-05-06")
-    _refuse(unread, "a number")
+    _refuse(unreadable, "a number")
     _refuse(
         {name: raw.loc[cells, name] for name, cells in infinite.items() if cells.any()},
         "a finite number",
     )
     frame, dropped = _drop_rows(frame, min_comb_mpg, max_comb_mpg, max_engine_displacement)
-    counts = {
-        "rows_in": len(raw),
-        "rows_out": len(frame),
-        **mended,
-        **dropped,
-    }
+    counts = {"rows_in": len(raw), "rows_out": len(frame), **corrected, **dropped}
     return frame, counts
 
 
 def tidy(
     raw: pd.DataFrame, unknown_codes: list[str]
 ) -> tuple[pd.DataFrame, dict[str, pd.Series], dict[str, int]]:
-    """Mend what can be mended in any row; all rows are kept, as is their index.
+    """Convert types and correct cells, without dropping a row or changing the index.
 
     Args:
-        raw: One row per car. It is left as it is; of REQUIRED_COLUMNS any may be missing.
-        unknown_codes: As `clean` takes them.
+        raw: One row per car. It is not modified. Any of REQUIRED_COLUMNS may be missing.
+        unknown_codes: Texts and numbers (also inf) that mean "unknown"; such a cell becomes null.
 
     Returns:
-        The table with the types of `clean`, the cells that cannot be read (null in the table) by
-        column, and how many cells each rule changed.
+        The table with the types of `clean`, the cells that could not be converted (null in the
+        table) by column, and the number of cells that each rule changed.
     """
     codes = [str(code) for code in unknown_codes]
     cells = {name: _is_unknown(column, codes) for name, column in raw.items()}
     unknown = pd.DataFrame({name: each for name, each in cells.items() if each.any()})
     masked = raw.assign(**{name: _nullable(raw[name]).mask(unknown[name]) for name in unknown})
     converted = {name: CONVERTERS[name](masked[name]) for name in masked if name in CONVERTERS}
-    unread = {
+    unreadable = {
         name: masked.loc[column.isna() & masked[name].notna(), name]
         for name, column in converted.items()
         if column.hasnans and name not in TEXT_COLUMNS
@@ -112,28 +108,28 @@ def tidy(
     frame = masked.assign(**converted)
     restored = no_engine = pd.Series(False, index=frame.index)
 
-    # A CSV reader took the code "NA", naturally aspirated, for an empty field.
+    # Where the source was made, a CSV reader turned the code "NA" (naturally aspirated) into null.
     if {"air_aspir_method", "air_aspir_method_desc"} <= converted.keys():
         naturally_aspirated = frame["air_aspir_method_desc"].eq("Naturally Aspirated")
         restored = frame["air_aspir_method"].isna() & naturally_aspirated
         frame.loc[restored, "air_aspir_method"] = "NA"
 
-    # Zero litres stands for "no combustion engine", which is not a small engine.
+    # Zero litres means "no combustion engine", not a small engine.
     if "engine_displacement" in converted:
         no_engine = frame["engine_displacement"].eq(0)
         frame.loc[no_engine, "engine_displacement"] = np.nan
 
-    mended = {"unknown_codes": unknown, "restored_na": restored, "zero_displacement": no_engine}
-    counts = {rule: int(cells.to_numpy().sum()) for rule, cells in mended.items()}
-    return frame, {name: cells for name, cells in unread.items() if len(cells)}, counts
+    corrected = {"unknown_codes": unknown, "restored_na": restored, "zero_displacement": no_engine}
+    counts = {rule: int(cells.to_numpy().sum()) for rule, cells in corrected.items()}
+    return frame, {name: cells for name, cells in unreadable.items() if len(cells)}, counts
 
 
 def _check_columns(raw: pd.DataFrame) -> None:
     missing = [column for column in REQUIRED_COLUMNS if column not in raw.columns]
     if missing:
         raise UserError(
-            f"The raw data lack {missing}; they have {list(raw.columns)}. Name the columns so in "
-            "the source, or change the column lists of src/_utils/example/cleaning.py."
+            f"The raw data lack the columns {missing}; they have {list(raw.columns)}. Rename the "
+            "columns in the source, or change the lists in src/_utils/example/cleaning.py."
         )
 
 
@@ -141,8 +137,8 @@ def _refuse(cells: dict[str, pd.Series], meaning: str) -> None:
     for name, values in cells.items():
         raise UserError(
             f"'{values.iloc[0]}' in column '{name}' is not {meaning} ({len(values)} such "
-            "cells). Correct the source, or add the value to unknown_codes in config.yaml, which "
-            "makes it null."
+            "cells). Correct the source, or add the value to cleaning.unknown_codes in config.yaml "
+            "to make it null."
         )
 
 
@@ -154,29 +150,29 @@ def _is_unknown(column: pd.Series, codes: list[str]) -> pd.Series:
 
 
 def _nullable(column: pd.Series) -> pd.Series:
-    # Null in an integer column, which would become decimals
+    # Integer columns with nulls would become decimals
     return column.convert_dtypes() if pd.api.types.is_integer_dtype(column) else column
 
 
 def _to_numbers(column: pd.Series) -> pd.Series:
-    if column.dtype.kind in "mM":  # times, of which pandas would make nanoseconds
+    if column.dtype.kind in "mM":  # pandas would convert times to nanoseconds
         column = _to_text(column)
     return pd.to_numeric(column, errors="coerce").astype("float64")
 
 
 def _to_dates(column: pd.Series) -> pd.Series:
-    """The days as they are written: with the zone of a date it would be another day in UTC."""
+    """The days as written, ignoring time zones: in UTC the day could be a different one."""
     if not pd.api.types.is_datetime64_any_dtype(column):
         text = _to_text(column).str.replace(OFFSET, r"\1", regex=True)
         column = pd.to_datetime(text, format="ISO8601", errors="coerce")
-    # An explicit unit, for the default one depends on the version of pandas.
+    # The unit is explicit because the default depends on the version of pandas.
     return column.dt.tz_localize(None).dt.normalize().dt.as_unit("us")
 
 
 def _to_text(column: pd.Series) -> pd.Series:
-    """Texts, in which a whole number has no decimals, for beside decimals 5 becomes 5.0."""
+    """Convert to text. A whole number is written without decimals, as 5 and not 5.0."""
     if column.dtype != "str":
-        # The constructor leaves None alone, where astype("str") of pandas 2 would write "None".
+        # The constructor keeps None; astype("str") of pandas 2 would write "None".
         values = column.astype("object").where(column.notna(), None)
         column = pd.Series(values.to_numpy(), index=column.index, dtype="str")
     return column.str.replace(*WHOLE, regex=True)
@@ -192,9 +188,9 @@ CONVERTERS = (
 def _drop_rows(
     frame: pd.DataFrame, min_comb_mpg: float, max_comb_mpg: float, max_engine_displacement: float
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The plausible rows, each once, and how many rows each rule took away."""
+    """The distinct, plausible rows, and the number of rows that each rule dropped."""
     once = frame.drop_duplicates()
-    # A null is never between the limits: a row without the target is of no use.
+    # Rows without the target are dropped too: a null is never between the limits.
     usual = once[once["comb_mpg"].between(min_comb_mpg, max_comb_mpg)]
     plausible = usual[~usual["engine_displacement"].gt(max_engine_displacement)]
     dropped = {
@@ -207,6 +203,6 @@ def _drop_rows(
             f"Cleaning leaves none of {len(frame)} rows: {dropped['comb_mpg_outliers']} lie "
             f"outside comb_mpg {min_comb_mpg} to {max_comb_mpg}, "
             f"{dropped['displacement_outliers']} above engine_displacement "
-            f"{max_engine_displacement}. Mend these limits in config.yaml."
+            f"{max_engine_displacement}. Correct these limits under `cleaning` in config.yaml."
         )
     return plausible.reset_index(drop=True), dropped

@@ -1,8 +1,8 @@
-"""Drift: how far a new batch is from the data that a model was trained on, column by column.
+"""Drift: how much a batch differs from the data that its model was trained on, column by column.
 
-The null hypothesis is always that both samples come from one population. With many rows it is
-refuted by differences that do not matter, and with few rows large differences are mere chance: so
-each column has an effect size (PSI, a share) as well as a p-value, and `judge` asks for both.
+The null hypothesis is that both samples come from one population. With many rows, differences that
+do not matter are significant; with few rows, large differences may be chance. So each column gets
+an effect size (PSI, or a share) and a p-value, and `judge` requires both for an alarm.
 """
 
 from collections.abc import Callable
@@ -16,34 +16,37 @@ from scipy import stats
 from _utils.errors import UserError
 
 NUMBER, CATEGORY, TEXT = "number", "category", "text"
-MAX_BINS = 10  # the custom for PSI: deciles of the reference
+MAX_BINS = 10  # deciles of the reference, as is usual for PSI
 ROWS_PER_BIN = 10  # a small batch gets fewer bins
-MIN_ROWS = 5  # a cell with fewer rows is rare; Cochran's rule for the chi-square test
-WORD = r"\b\w\w+\b"  # as TfidfVectorizer has it
+MIN_ROWS = 5  # cells with fewer expected rows are pooled: Cochran's rule for the chi-square test
+WORD = r"\b\w\w+\b"  # the same as TfidfVectorizer's
 
 
 def compare(reference: pd.DataFrame, batch: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
     """Compare a batch with the reference.
 
     Args:
-        reference: What the model knows.
-        batch: New rows.
-        kinds: The columns to compare, and what each is: NUMBER, CATEGORY or TEXT.
+        reference: The data that the model was trained or tested on.
+        batch: The new rows.
+        kinds: The columns to compare, and the kind of each: NUMBER, CATEGORY or TEXT.
 
     Returns:
         One row per column: `column`, `kind`, `psi`, `test` with its `statistic` and `p_value`
-        (no correction for the number of columns), `missing_reference` and `missing` (shares of
-        nulls), `unseen` (share of the values, of texts of the words, that the reference has not)
-        and `unseen_values` (the most frequent of them). What a kind has not is NaN.
+        (not corrected for the number of columns), `missing_reference` and `missing` (shares of
+        nulls), `unseen` (share of the values that the reference lacks; for texts, of the words)
+        and `unseen_values` (the three most frequent). Measures that do not apply are NaN.
 
     Raises:
-        UserError: One of the two has no rows, or lacks a column.
+        UserError: The reference or the batch has no rows, or lacks a column.
     """
     for name, frame in {"reference": reference, "batch": batch}.items():
         if frame.empty:
-            raise UserError(f"The {name} has 0 rows: there is nothing to compare.")
+            raise UserError(f"The {name} has 0 rows, so drift cannot be measured. Add rows.")
         if lacking := [column for column in kinds if column not in frame.columns]:
-            raise UserError(f"The {name} lacks {lacking}; its columns are {list(frame.columns)}.")
+            raise UserError(
+                f"The {name} lacks {lacking}; its columns are {list(frame.columns)}. Add or rename "
+                "the columns."
+            )
     return pd.DataFrame(
         [{"column": name} | _compare(reference[name], batch[name], kinds[name]) for name in kinds]
     )
@@ -52,16 +55,16 @@ def compare(reference: pd.DataFrame, batch: pd.DataFrame, kinds: dict[str, str])
 def count_cells(reference: pd.Series, batch: pd.Series) -> pd.DataFrame:
     """Count the rows of both samples by value.
 
-    Numbers of many values are counted by quantiles of the reference. Null is a value of its own.
-    Values that are rare in both samples are counted together, so that each cell has the rows that
-    the chi-square test asks for; if nothing else is left, there is one cell.
+    Numbers with many values are counted by quantiles of the reference. Null is a value of its own.
+    Values that are rare in both samples are pooled, so that each cell has the rows that the
+    chi-square test requires.
 
     Args:
-        reference: What the model knows; one row at least.
-        batch: New values; one row at least.
+        reference: A column of the reference; at least one row.
+        batch: The same column of the batch; at least one row.
 
     Returns:
-        The numbers of rows, `reference` and `batch`, by value; the rare ones are "others".
+        The numbers of rows, `reference` and `batch`, by value; the pooled values are "others".
     """
     smaller = min(len(reference), len(batch))
     label: Callable[[Any], str] = str
@@ -84,8 +87,8 @@ def count_cells(reference: pd.Series, batch: pd.Series) -> pd.DataFrame:
 
 
 def _edges(numbers: pd.Series, bins: int) -> np.ndarray:
-    """The limits between bins with as many of the numbers each."""
-    with np.errstate(over="ignore", invalid="ignore"):  # between the greatest numbers there are
+    """The edges between bins that hold equally many of the numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):  # interpolating the largest floats overflows
         edges = numbers[np.isfinite(numbers)].quantile(np.linspace(0, 1, bins + 1)[1:-1])
     return np.unique(edges[np.isfinite(edges)])
 
@@ -98,10 +101,10 @@ def _bin_names(edges: np.ndarray) -> list[str]:
 
 
 def psi(counts: pd.DataFrame) -> float:
-    """The population stability index of a table of `count_cells`.
+    """The population stability index of the counts from `count_cells`.
 
-    It is the sum of (batch - reference) * ln(batch / reference) over the cells, of shares. An
-    empty cell counts as half a row, for the logarithm of 0 is infinite.
+    It is the sum over the cells of (batch - reference) * ln(batch / reference), with both as shares
+    of the rows. An empty cell counts as half a row, because the logarithm of 0 is infinite.
     """
     shares = counts.clip(lower=0.5) / counts.sum()
     difference = shares["batch"] - shares["reference"]
@@ -109,15 +112,15 @@ def psi(counts: pd.DataFrame) -> float:
 
 
 def performance(actual: pd.Series, predicted: pd.Series, test_mae: float) -> dict[str, float]:
-    """How large the errors are, where the truth is known.
+    """Measure the error on rows with a label.
 
     Args:
-        actual: The true values, null where they are not known.
+        actual: The true values, null where there is no label.
         predicted: The predictions, in the same order.
         test_mae: Mean absolute error on the test data, in the same unit.
 
     Returns:
-        `labelled_rows`, and if there are any `mae`, its standard error `mae_error` (NaN for one
+        `labelled_rows`; and if there are any, `mae`, its standard error `mae_error` (NaN for one
         row) and `mae_ratio`, which is `mae / test_mae`.
     """
     errors = (predicted - actual).abs().dropna()
@@ -129,7 +132,7 @@ def performance(actual: pd.Series, predicted: pd.Series, test_mae: float) -> dic
 
 
 def _compare(reference: pd.Series, batch: pd.Series, kind: str) -> dict:
-    found = {
+    measures = {
         "kind": kind,
         "psi": np.nan,
         "test": "",
@@ -142,14 +145,14 @@ def _compare(reference: pd.Series, batch: pd.Series, kind: str) -> dict:
     }
     if kind != TEXT:
         counts = count_cells(reference, batch)
-        found |= {"psi": psi(counts)} | _test(reference, batch, counts, kind)
+        measures |= {"psi": psi(counts)} | _test(reference, batch, counts, kind)
     if kind != NUMBER:
-        found |= _unseen(reference, batch, kind)
-    return found
+        measures |= _unseen(reference, batch, kind)
+    return measures
 
 
 def _test(reference: pd.Series, batch: pd.Series, counts: pd.DataFrame, kind: str) -> dict:
-    """Kolmogorov and Smirnov's test for numbers, of which nulls are the lowest; or chi-square."""
+    """The Kolmogorov-Smirnov test for numbers, with nulls as the lowest values; else chi-square."""
     if kind == NUMBER:
         samples = (each.astype("float64").fillna(-np.inf) for each in (reference, batch))
         result, test = stats.ks_2samp(*samples), "KS"
@@ -160,10 +163,10 @@ def _test(reference: pd.Series, batch: pd.Series, counts: pd.DataFrame, kind: st
 
 
 def _unseen(reference: pd.Series, batch: pd.Series, kind: str) -> dict:
-    known, new = (_words(each) if kind == TEXT else each.dropna() for each in (reference, batch))
-    unseen = new[~new.isin(known)]
-    most = unseen.value_counts().head(3)
-    values = ", ".join(f"{value} ({count})" for value, count in most.items())
+    seen, new = (_words(each) if kind == TEXT else each.dropna() for each in (reference, batch))
+    unseen = new[~new.isin(seen)]
+    most_frequent = unseen.value_counts().head(3)
+    values = ", ".join(f"{value} ({count})" for value, count in most_frequent.items())
     return {"unseen": len(unseen) / len(new) if len(new) else 0.0, "unseen_values": values}
 
 
@@ -173,19 +176,19 @@ def _words(texts: pd.Series) -> pd.Series:
 
 
 def _pool_rare(counts: pd.DataFrame, smaller: int) -> pd.DataFrame:
-    """The same with all rare cells in one; where they are few, that has the next ones as well."""
+    """Pool the rare cells into one, together with as many more cells as that one needs."""
     order = np.argsort(counts.sum(axis="columns").to_numpy(), kind="stable")
     ascending = counts.iloc[order]
     expected = ascending.sum(axis="columns") / counts.to_numpy().sum() * smaller
     pooled = int((expected < MIN_ROWS).sum())
     if not pooled:
         return counts
-    while pooled < len(counts) and _most(ascending.iloc[:pooled], counts, smaller) < MIN_ROWS:
+    while pooled < len(counts) and _expected(ascending.iloc[:pooled], counts, smaller) < MIN_ROWS:
         pooled += 1
     others = ascending.iloc[:pooled].sum().to_frame("others").T
     return pd.concat([counts.iloc[np.sort(order[pooled:])], others])
 
 
-def _most(cells: pd.DataFrame, counts: pd.DataFrame, smaller: int) -> float:
-    """The rows that these cells would have in a sample of that size, by one sample or the other."""
+def _expected(cells: pd.DataFrame, counts: pd.DataFrame, smaller: int) -> float:
+    """The rows of these cells in a sample of `smaller` rows, at the larger of their shares."""
     return (cells.sum() / counts.sum()).max() * smaller

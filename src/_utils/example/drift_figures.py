@@ -1,4 +1,4 @@
-"""Figures about drift, made without pyplot, as those in figures.py are."""
+"""Figures about drift, drawn without pyplot, like those in figures.py."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ MOST_CELLS = 15
 
 
 def psi_figure(psi: pd.Series, max_psi: float) -> Figure:
-    """Draw the PSI of the columns as bars, the greatest on top, with the limit.
+    """Draw the PSI of the columns as bars, the largest on top, with the limit.
 
     Args:
         psi: Population stability index by column.
@@ -31,11 +31,11 @@ def psi_figure(psi: pd.Series, max_psi: float) -> Figure:
 
 
 def shares_figure(reference: pd.Series, batch: pd.Series) -> Figure:
-    """Draw how frequent values are in the reference and in the batch.
+    """Draw how frequent each value is in the reference and in the batch.
 
     Args:
-        reference: A column of what the model knows.
-        batch: The same column of the new rows.
+        reference: A column of the reference.
+        batch: The same column of the batch.
     """
     counts = count_cells(reference, batch)
     shares = counts / counts.sum()
@@ -48,7 +48,7 @@ def shares_figure(reference: pd.Series, batch: pd.Series) -> Figure:
     axes.barh(places - 0.2, shares["batch"], height=0.4, color="tab:blue", label="new")
     axes.set_yticks(places, shares.index)
     left_out = len(counts) - len(shares)
-    note = f" ({left_out} values with less change are left out)" if left_out else ""
+    note = f" ({left_out} values that changed less are not shown)" if left_out else ""
     axes.set(title=batch.name, xlabel=f"Share of the rows{note}")
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.legend(frameon=False)
@@ -56,10 +56,10 @@ def shares_figure(reference: pd.Series, batch: pd.Series) -> Figure:
 
 
 def history_figure(history: pd.DataFrame) -> Figure:
-    """Draw metrics over time, one below the other.
+    """Draw metrics over time, one panel per metric.
 
     Args:
-        history: One row per batch, with the time as index.
+        history: One row per batch, one column per metric, with the time as index.
     """
     figure = Figure(figsize=(7, 0.6 + 1.2 * history.shape[1]), layout="constrained")
     panels = figure.subplots(history.shape[1], sharex=True)

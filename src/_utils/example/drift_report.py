@@ -1,4 +1,4 @@
-"""The report of monitoring: one page of HTML that holds its figures and needs no internet."""
+"""The report of monitoring: one HTML page that contains its figures and needs no internet."""
 
 import base64
 import io
@@ -37,36 +37,36 @@ def make_report(
     limits: dict[str, float],
     figures: dict[str, Figure],
 ) -> str:
-    """Make the page: the verdict, its reasons, what was measured, and the figures.
+    """Build the page: the verdict, its reasons, the measurements, and the figures.
 
     Args:
-        about: What was compared with what.
-        reasons: What `verdict.judge` returns.
-        scores: What `drift.performance` returns.
-        table: What `drift.compare` returns.
-        limits: The limits that `judge` was given, by name.
-        figures: The figures, by what they show.
+        about: What was compared with what, as label and text.
+        reasons: The result of `verdict.judge`.
+        scores: The result of `drift.performance`.
+        table: The result of `drift.compare`.
+        limits: The limits passed to `judge`, by name.
+        figures: The figures, by title.
 
     Returns:
-        The HTML. All texts are escaped, and nothing is loaded from elsewhere.
+        The HTML. All texts are escaped, and the page loads nothing from elsewhere.
     """
     alarm = not reasons.empty
     unlabelled = "No row has a label yet"
     if scores.get("seen_rows"):
-        unlabelled = "No row has a label but those that the model was trained on"
-    told = [f"<li><b>{escape(column)}</b>: {escape(text)}</li>" for column, text in reasons.items()]
+        unlabelled = "The model was trained on all rows that have a label"
+    items = [f"<li><b>{escape(name)}</b>: {escape(text)}</li>" for name, text in reasons.items()]
     sections = [
-        f"<ul>{''.join(told)}</ul>" if alarm else "<p>The batch is like the reference.</p>",
+        f"<ul>{''.join(items)}</ul>" if alarm else "<p>No measure is above its limit.</p>",
         _pairs(about),
         "<h2>Performance</h2>",
         _pairs({name: f"{value:.4g}" for name, value in scores.items()}),
-        "" if "mae" in scores else f"<p>{unlabelled}, so there is no error to tell.</p>",
+        "" if "mae" in scores else f"<p>{unlabelled}, so the error is unknown.</p>",
         "<h2>Columns</h2>",
         table.to_html(index=False, escape=True, border=0, na_rep="", float_format="{:.3g}".format),
         "<h2>Limits</h2>",
         _pairs({name: str(value) for name, value in limits.items()}),
         "<h2>Figures</h2>",
-        *[_image(figure, shows) for shows, figure in figures.items()],
+        *[_image(figure, title) for title, figure in figures.items()],
     ]
     return PAGE.format(
         title="ALARM" if alarm else "No alarm",
@@ -82,9 +82,9 @@ def _pairs(values: dict[str, str]) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def _image(figure: Figure, shows: str) -> str:
-    """The figure as part of the page."""
+def _image(figure: Figure, title: str) -> str:
+    """The figure as an HTML image that contains its data."""
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
     data = base64.b64encode(png.getvalue()).decode()
-    return f'<img alt="{escape(shows)}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{escape(title)}" src="data:image/png;base64,{data}">'

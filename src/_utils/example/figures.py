@@ -1,6 +1,6 @@
 """Figures about a trained model.
 
-They are made without pyplot, which would keep every figure in memory and wants a display.
+They are drawn without pyplot, which would keep every figure in memory and needs a display.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# The names of columns and values are no formulas, also if there is a dollar sign in them
+# A dollar sign in a column's name or a value does not start a formula
 mpl.rcParams["text.parse_math"] = False
 
 POINTS: dict[str, Any] = {"s": 18, "alpha": 0.5, "color": "tab:blue", "edgecolors": "none"}
@@ -22,23 +22,23 @@ def importance_figure(importance: pd.Series) -> Figure:
     """Draw the importance of the columns as bars.
 
     Args:
-        importance: Share of each column, from 0 to 1, the greatest first.
+        importance: Share of each column, from 0 to 1, in descending order.
     """
     height = 1.2 + 0.3 * len(importance)
     figure = Figure(figsize=(7, height), layout="constrained")
     axes = figure.subplots()
     bars = axes.barh(importance.index, importance, color="tab:blue")
     axes.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
-    axes.invert_yaxis()  # the greatest on top
+    axes.invert_yaxis()  # the largest on top
     axes.margins(x=0.12)
-    axes.set(title="What the model looks at", xlabel="Feature importance (share of the whole)")
+    axes.set(title="Feature importance", xlabel="Feature importance (share of the total)")
     axes.xaxis.set_major_formatter("{x:.0%}")
     _frameless(axes)
     return figure
 
 
 def predicted_against_actual(actual: pd.Series, predicted: pd.Series) -> Figure:
-    """Draw each prediction against the truth, both in miles per US gallon."""
+    """Draw each prediction against the actual value, both in miles per US gallon."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.subplots()
     axes.scatter(actual, predicted, **POINTS)
@@ -52,7 +52,7 @@ def predicted_against_actual(actual: pd.Series, predicted: pd.Series) -> Figure:
 
 
 def residual_figure(actual: pd.Series, predicted: pd.Series) -> Figure:
-    """Draw the errors (predicted minus actual, in mpg) against the prediction, and how often."""
+    """Draw the errors (predicted minus actual, in mpg) against the prediction and as histogram."""
     errors = np.asarray(predicted) - np.asarray(actual)
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     points, counts = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])

@@ -1,8 +1,8 @@
-"""Take the example out; what is left is an empty project that runs.
+"""Remove the example, and leave an empty project that runs.
 
 mlflow run . -e new_project -P name=churn
 
-Nothing is committed, so `git diff` shows all of it, and git takes it back.
+Nothing is committed: `git diff` shows the changes, and `git checkout .` undoes them.
 """
 
 import argparse
@@ -19,16 +19,16 @@ import yaml
 from _utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMIT_FIRST = "Commit it first (git add --all && git commit), so that git can take this back."
-TEXTS = Path(__file__).with_suffix("")  # files of the new project, in the place of the template's
+COMMIT_FIRST = "Commit it first (git add --all && git commit), so that git can undo this."
+TEXTS = Path(__file__).with_suffix("")  # files of the new project that replace the template's
 COMPONENTS = (
     *("data_extraction", "eda", "basic_cleaning", "data_check", "data_split"),
     *("train_random_forest", "evaluation", "batch_scoring", "monitoring"),
 )
-# What the template brought of the example: files, for in the same folders there may be your own
+# Files of the example. They are listed one by one, because the folders may also hold your files
 GONE = (TEXTS / "gone.txt").read_text("utf-8").splitlines()
 CONFIGS = ("config.yaml", "MLproject")
-# Keys of both; all below them goes too
+# Keys to remove from both, with everything below them
 KEYS = {
     *(f"components.{name}" for name in COMPONENTS),
     *(f"main.execute_steps.{name}" for name in COMPONENTS),
@@ -37,7 +37,7 @@ KEYS = {
     *(f"deployment.{key}" for key in ("model", "min_improvement", "max_mae", "min_r2")),
     "entry_points.new_project",
 }
-# What else tells of the example: file, what it is, and what takes its place
+# Other texts about the example: file, pattern, and replacement
 EDITS = (
     ("MLproject", r"(?<=^name: ).*", "{name}"),
     ("config.yaml", r"(?<=  project_name: ).*", "{name}"),
@@ -53,14 +53,14 @@ EDITS = (
     ("cookie-mlflow-step/local_extensions.py", r"; src/\S+ is an example", ""),
     ("MLpipeline.md", r"\A(.*)\n", r"\1\n\nThe examples on this page are those of the template.\n"),
     *(
-        (f"schedules/{name}", r" -P steps=[\w,]+| main\.on_alarm=retrain", "")
+        (f"schedules/{name}", r" -P steps=[\w,]+ -P hydra_options=main\.on_alarm=retrain", "")
         for name in ("crontab", "github-actions.yml", "kubernetes-cronjob.yaml", "pipeline.service")
     ),
 )
 
 
 def main(name: str) -> None:
-    """Edit what is to be edited, remove what is of the example, and say what there is now."""
+    """Edit and remove files, and print what to do next."""
     check_name(name)
     tracked = files_of_git()
     texts = {path.relative_to(TEXTS).as_posix(): path for path in TEXTS.rglob("*.md")}
@@ -74,73 +74,78 @@ def main(name: str) -> None:
     edited = {file: text for file, text in edited.items() if file in tracked}
     gone = tracked & {*GONE}
     for file in gone | {*edited}:
-        check_that_it_is_here(ROOT / file)
+        check_is_inside(ROOT / file)
     for file, text in edited.items():
         (ROOT / file).write_text(text, "utf-8")
     for file in gone:
         remove(ROOT / file)
-    print(f"{name}: the example is gone. git diff shows it all, git checkout . undoes it.")
+    print(f"Removed the example. The project is now named {name}.")
+    print("git diff shows the changes, git checkout . undoes them.")
     kept = {(ROOT / file).parent for file in tracked - gone}
     emptied = {(ROOT / file).parent for file in gone} - kept
     if left := sorted(str(folder) for folder in emptied if folder.exists()):
-        print(f"What git does not have stays in {', '.join(left)}.")
-    print("Runs of the example are still in mlflow.db and mlruns: remove both to begin anew.")
+        print(f"Files that git does not track were kept in {', '.join(left)}.")
+    print("Runs of the example are still in mlflow.db and mlruns. Delete both to start fresh.")
     print("Next: cookiecutter cookie-mlflow-step -o src, then mlflow run .")
 
 
 def check_name(name: str) -> None:
-    """Raise UserError if MLflow, conda, YAML or W&B could not take it for a project's name."""
+    """Raise UserError if MLflow, conda, YAML or W&B would not accept the name of the project."""
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or yaml.safe_load(name) != name:
         raise UserError(
-            f"'{name}' cannot be a project's name: use letters, digits and _, beginning with a "
-            "letter, as in mlflow run . -e new_project -P name=churn."
+            f"'{name}' is not allowed as the name of a project. Use letters, digits and _, and "
+            "start with a letter, as in mlflow run . -e new_project -P name=churn."
         )
 
 
 def files_of_git() -> set[str]:
-    """The files of this folder that git can give back as they are now.
+    """The files of this folder that git can restore to their current state.
 
     Raises:
-        UserError: There are changes that are not committed, or git does not have this folder.
+        UserError: There are uncommitted changes, or git does not track this folder.
     """
     if changed := git("status", "--porcelain", "--", "."):
         first = changed.splitlines()[0].strip()
-        raise UserError(f"Not everything in {ROOT} is committed, such as '{first}'. {COMMIT_FIRST}")
-    # Other letters than H: git was told not to look at changes of the file
+        raise UserError(f"{ROOT} has uncommitted changes, such as '{first}'. {COMMIT_FIRST}")
+    # A letter other than H: git ignores changes of the file (skip-worktree, assume-unchanged)
     listed = git("ls-files", "-v", "-z").split("\0")
     tracked = {line[2:] for line in listed if line.startswith("H ")}
     if lacking := {*CONFIGS} - tracked:
-        raise UserError(f"git does not have {', '.join(sorted(lacking))} of {ROOT}. {COMMIT_FIRST}")
+        raise UserError(
+            f"git does not track {', '.join(sorted(lacking))} in {ROOT}. {COMMIT_FIRST}"
+        )
     return tracked
 
 
-def check_that_it_is_here(path: Path) -> None:
-    """Raise UserError if what is written or removed at a path of this folder would be elsewhere."""
+def check_is_inside(path: Path) -> None:
+    """Raise UserError if a symbolic link leads from this path out of the folder."""
     if path.is_symlink() or path.parent.resolve() != path.parent:
-        raise UserError(f"{path} is, or lies behind, a symbolic link: put the file itself there.")
+        raise UserError(
+            f"The path {path} contains a symbolic link. Replace the link by its target."
+        )
 
 
 def git(*arguments: str) -> str:
-    """What git says of this folder.
+    """The output of a git command in this folder.
 
     Raises:
-        UserError: There is no git, or it knows no repository here.
+        UserError: git is not installed, or this folder is not in a repository.
     """
     try:
         command = ["git", *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     except OSError as error:
-        raise UserError(f"git cannot be started ({error}): install it. {COMMIT_FIRST}") from error
+        raise UserError(f"git cannot be started ({error}). Install it. {COMMIT_FIRST}") from error
     except subprocess.CalledProcessError as error:
         raise UserError(f"{ROOT}: {error.stderr}{COMMIT_FIRST}") from error
 
 
 def without(text: str, keys: set[str]) -> str:
-    """YAML without these keys and items, the comments above them, and all that is below them.
+    """Remove keys and list items from YAML, with the comments above and everything below them.
 
     Args:
-        text: In block style.
-        keys: Dotted; the last word of an item of a list is the item.
+        text: YAML in block style.
+        keys: Dotted paths of keys; a path may end in an item of a list.
     """
     kept, comments, path = [], [], []
     for line in text.splitlines(keepends=True):
@@ -158,9 +163,9 @@ def without(text: str, keys: set[str]) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, and the folders that are empty then."""
+    """Remove a file, and its folders if they become empty."""
     path.unlink()
-    with suppress(OSError):  # one that is not empty
+    with suppress(OSError):  # a folder is not empty
         for folder in path.parents:
             folder.rmdir()
 

@@ -1,4 +1,4 @@
-"""Promotion: whether a new model is good enough to take the place of the one in use."""
+"""Promotion: decide whether a new model replaces the champion."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import pandas as pd
 
 
 def unseen_rows(test: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the test set that are not among those that a model was trained on.
+    """The rows of the test set that a model was not trained on.
 
-    When data come in, the split moves: a row that is set aside for the new model may have been
-    in the training set of the old one, which then knows the answer.
+    When data are added, the split changes: a test row of the new model may have been a training row
+    of the old model, which has then seen the label.
 
     Args:
         test: Rows to compare models on.
-        train: What a model was trained on. Columns that only one of the two has do not count.
+        train: Rows that a model was trained on. Columns that only one of the two has are ignored.
 
     Returns:
-        Those of `test`, with their index.
+        The unseen rows of `test`, with their index.
     """
     columns = [column for column in test.columns if column in train.columns]
     kinds = {column: _common_type(test[column], train[column]) for column in columns}
@@ -28,7 +28,7 @@ def unseen_rows(test: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
 
 
 def _common_type(*columns: pd.Series) -> Any:
-    """A type for both: one of them may have nulls, and so be of another type than the other."""
+    """A type for both columns, which differ in type if, for example, only one has nulls."""
     types = {column.dtype for column in columns}
     if len(types) == 1:
         return types.pop()
@@ -48,15 +48,15 @@ def decide_promotion(
     """Decide whether a model becomes the champion.
 
     Args:
-        scores: Of the model on the whole test set: `mae`, in mpg, and `r2`.
+        scores: The model's `mae` (in mpg) and `r2` on the whole test set.
         errors: Mean absolute errors, in mpg, of `champion` and `challenger` (the model) on the
-            rows that neither has seen; empty if there are none, None if there is no champion.
-        max_mae: What `mae` may be at most, in mpg.
-        min_r2: What `r2` has to be at least.
-        min_improvement: By which share of the champion's error the model's has to be lower.
+            rows that neither has seen; empty if there are no such rows, None without a champion.
+        max_mae: Largest `mae` of a champion, in mpg.
+        min_r2: Smallest `r2` of a champion.
+        min_improvement: The share by which the model's error must be lower than the champion's.
 
     Returns:
-        Whether it does, and the reason.
+        Whether the model becomes the champion, and the reason.
     """
     mae, r2 = scores["mae"], scores["r2"]
     if mae > max_mae:
@@ -64,15 +64,15 @@ def decide_promotion(
     if r2 < min_r2:
         return False, f"R2 {r2:.3f} is below the limit of {min_r2}"
     if errors is None:
-        return True, f"the first: MAE {mae:.3f} mpg and R2 {r2:.3f} are within the limits"
+        return True, f"MAE {mae:.3f} mpg, R2 {r2:.3f}, within limits (no champion yet)"
     if not errors:
-        return False, "the champion was trained on all of the test data: nothing to compare on"
+        return False, "the champion was trained on all test rows, so the two cannot be compared"
     old, new = errors["champion"], errors["challenger"]
     improvement = 1 - new / old if old else 0.0
-    compared = (
-        f"on rows that neither has seen MAE {new:.3f} mpg, the champion's {old:.3f}: "
-        f"{improvement:.1%} lower"
+    comparison = (
+        f"MAE {new:.3f} mpg on unseen rows is {abs(improvement):.1%} "
+        f"{'higher' if improvement < 0 else 'lower'} than the champion's {old:.3f}"
     )
     if improvement < min_improvement:
-        return False, f"{compared}, and {min_improvement:.1%} are asked for"
-    return True, compared
+        return False, f"{comparison}; at least {min_improvement:.1%} lower is required"
+    return True, comparison

@@ -1,4 +1,4 @@
-"""Scores: how far predictions are from the truth, on the whole and by kind of car."""
+"""Scores of predictions: overall, and for each value of a column."""
 
 import numpy as np
 import pandas as pd
@@ -8,15 +8,15 @@ from _utils.errors import UserError
 
 
 def regression_scores(actual: pd.Series, predicted: pd.Series) -> dict[str, float]:
-    """Score predictions.
+    """Score all predictions.
 
     Args:
-        actual: The true values, two at least.
+        actual: The true values; at least two.
         predicted: The predictions, in the same order.
 
     Returns:
         `mae` (mean absolute error) and `rmse` (root mean squared error) in the unit of the values,
-        and `r2` (coefficient of determination: 1 is perfect, 0 no better than their mean).
+        and `r2` (coefficient of determination: 1 is perfect, 0 no better than predicting the mean).
     """
     return {
         "mae": float(mean_absolute_error(actual, predicted)),
@@ -28,7 +28,7 @@ def regression_scores(actual: pd.Series, predicted: pd.Series) -> dict[str, floa
 def scores_by(
     frame: pd.DataFrame, actual: pd.Series, predicted: pd.Series, by: str
 ) -> pd.DataFrame:
-    """Score predictions for each value of a column: an average can hide a kind that goes wrong.
+    """Score predictions for each value of a column, because an average can hide a weak group.
 
     Args:
         frame: The rows that were predicted.
@@ -37,14 +37,14 @@ def scores_by(
         by: The column of `frame` to group by; nulls are a group of their own.
 
     Returns:
-        One row per group, the largest first, with `n` (rows), `mae`, `rmse`, and `bias` (mean of
-        predicted minus actual: above 0, predictions are too high).
+        One row per group, the largest group first, with `n` (rows), `mae`, `rmse`, and `bias` (mean
+        of predicted minus actual; above 0 the predictions are too high).
 
     Raises:
-        UserError: There is no such column.
+        UserError: The column does not exist.
     """
     if by not in frame.columns:
-        raise UserError(f"There is no column '{by}' to score by; there are {list(frame.columns)}.")
+        raise UserError(f"Cannot score by '{by}'. Use one of the columns {list(frame.columns)}.")
     errors = np.asarray(predicted) - np.asarray(actual)
     columns = {"n": errors, "mae": abs(errors), "rmse": errors**2, "bias": errors}
     groups = pd.DataFrame(columns).groupby(frame[by].to_numpy(), dropna=False)

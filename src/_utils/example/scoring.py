@@ -1,4 +1,4 @@
-"""Scoring: predictions for rows as they come, and the reasons of those that cannot have one."""
+"""Score raw rows: predictions, and the reasons why a row cannot have a prediction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,13 +17,13 @@ def score(model: Any, chunk: pd.DataFrame, **limits: Any) -> tuple[pd.DataFrame,
     """Score the rows that can be scored.
 
     Args:
-        model: Its `predict` takes a table, and its `feature_names_in_` are the columns it needs.
-        chunk: Rows as they were collected.
-        limits: As `prepare` takes them.
+        model: A fitted model with `predict` and `feature_names_in_`.
+        chunk: Raw rows.
+        limits: Keyword arguments of `prepare`.
 
     Returns:
-        The rows that have a prediction, prepared and with the column `prediction`, and the reasons
-        of the others; each with the index of `chunk`.
+        The rows with a prediction, cleaned and with the column `prediction`; and for all other rows
+        the reason. Both have the index of `chunk`.
     """
     features = features_of(model)
     frame, rejected = prepare(chunk, features, **limits)
@@ -40,57 +40,56 @@ def prepare(
     unknown_codes: list[str],
     max_engine_displacement: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tell the rows apart that a prediction would be worth something for.
+    """Clean the rows, and reject those for which a prediction would be worthless.
 
-    A null and a category that the model does not know are no obstacle: the model takes them. What
-    is: a number that is none, for the model would take it for a null; one that no car can have;
-    and a car without a name, for nobody could tell whose prediction it is.
+    A row is rejected if a number is not a number (the model would treat it as null) or impossible,
+    or if the car has no name (nobody could tell which car the prediction is for). Nulls and unknown
+    categories are accepted, because the model handles them.
 
     Args:
-        chunk: Rows as they were collected. It is left as it is.
+        chunk: Raw rows. They are not modified.
         features: The columns that the model needs.
-        unknown_codes: Texts that mean "unknown"; a cell that equals one becomes null.
-        max_engine_displacement: Greatest plausible `engine_displacement`, in litres.
+        unknown_codes: Texts that mean "unknown"; such a cell becomes null.
+        max_engine_displacement: Largest plausible `engine_displacement`, in litres.
 
     Returns:
-        Those rows, as cleaning leaves them, and the others as they were with the column `reason`;
-        each with the index of `chunk`.
+        The accepted rows, cleaned, and the rejected rows, raw and with the column `reason`. Both
+        have the index of `chunk`.
     """
-    frame, unread, _ = tidy(chunk, unknown_codes)
+    frame, unreadable, _ = tidy(chunk, unknown_codes)
     faults = []
     for column in [name for name in features if name in NUMBER_COLUMNS]:
-        greatest, limits = float(FINITE), "is below 0 or infinite"
+        largest, limits = float(FINITE), "is below 0 or infinite"
         if column == "engine_displacement":
-            greatest = max_engine_displacement
-            limits = f"is not between 0 and {greatest:g}"
-        if column in unread:
-            cells = unread[column].astype("str").str.slice(0, 50)
+            largest = max_engine_displacement
+            limits = f"is not between 0 and {largest:g}"
+        if column in unreadable:
+            cells = unreadable[column].astype("str").str.slice(0, 50)
             faults.append(f"{column} '" + cells + "' is not a number")
         numbers = frame[column]
-        outside = numbers[~numbers.between(0, greatest) & numbers.notna()].astype("str")
+        outside = numbers[~numbers.between(0, largest) & numbers.notna()].astype("str")
         faults.append(f"{column} " + outside + f" {limits}")
     if TEXT in frame:
         nameless = frame[TEXT].str.strip().fillna("").eq("")
         faults.append(nameless[nameless].map({True: f"{TEXT} is empty"}))
-    found = pd.concat([each for each in faults if len(each)] or [pd.Series(dtype="object")])
-    reasons = found.groupby(level=0).agg("; ".join).rename(REASON)
+    each_fault = pd.concat([each for each in faults if len(each)] or [pd.Series(dtype="object")])
+    reasons = each_fault.groupby(level=0).agg("; ".join).rename(REASON)
     rejected = chunk.loc[reasons.index].assign(**{REASON: reasons})
     return frame if reasons.empty else frame.drop(index=reasons.index), rejected
 
 
 def predict(model: Any, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Predict; where the model fails, halve the rows until those are found that it fails for.
+    """Predict. If the model fails, halve the rows until the rows that cause the failure are known.
 
     Returns:
-        The predictions of rows that have one, and the reasons of the others; by the index of
-        `frame`.
+        The predictions, and for rows without one the reason. Both have the index of `frame`.
     """
     nothing = pd.Series(dtype="float64"), pd.Series(dtype="object")
     if frame.empty:
         return nothing
     try:
         predicted = pd.Series(np.asarray(model.predict(frame), "float64"), index=frame.index)
-    except Exception as error:  # of whatever kind: it is the reason told
+    except Exception as error:  # any error of the model becomes the reason
         if len(frame) == 1:
             reason = f"the model fails: {' '.join(str(error).split())[:200]}"
             return nothing[0], pd.Series(reason, index=frame.index, dtype="object")

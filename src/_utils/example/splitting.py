@@ -1,4 +1,4 @@
-"""Splitting: a part of the data is put aside that the model has never seen anything like."""
+"""Split the data into train and test rows, with groups of similar rows on one side."""
 
 import numpy as np
 import pandas as pd
@@ -14,17 +14,17 @@ def split(
     stratify_by: str | None,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split into train and test so that a group of rows is never on both sides.
+    """Split into train and test rows so that a group of rows is never on both sides.
 
-    Variants of one car differ by little: with one of them in the train set, the others would make
-    the scores on the test set too good.
+    Variants of one car differ little: if one of them were in the train set, the scores of the
+    others in the test set would be too good.
 
     Args:
         frame: The cleaned data.
-        test_size: Share of the rows to put aside, between 0 and 1.
-        group_by: Columns; rows that are equal in all of them stay together.
-        stratify_by: Column whose values get the same share on both sides, or None. The first row
-            of a group speaks for it.
+        test_size: Share of the rows for the test set, between 0 and 1.
+        group_by: Columns; rows that are equal in all of them form a group.
+        stratify_by: Column whose values have the same shares on both sides, or None. The first row
+            of a group counts for the group.
         seed: The same seed gives the same split.
 
     Returns:
@@ -41,11 +41,11 @@ def split(
         strata = pd.Series(pd.factorize(frame[stratify_by], sort=True)[0])
         stratum_of_group = strata.groupby(groups.to_numpy()).first().to_numpy()
         order = order[np.argsort(stratum_of_group[order], kind="stable")]
-    in_test = groups.isin(_every_so_often(order, sizes, test_size)).to_numpy()
+    in_test = groups.isin(_choose_groups(order, sizes, test_size)).to_numpy()
     if in_test.all() or not in_test.any():
         raise UserError(
             f"test_size={test_size} of {len(sizes)} groups of {group_by} leaves the train or the "
-            "test set empty. Give more data, other columns in group_by, or another test_size."
+            "test set empty. Use more data, other columns in group_by, or another test_size."
         )
     train, test = frame[~in_test], frame[in_test]
     return train.reset_index(drop=True), test.reset_index(drop=True)
@@ -54,18 +54,18 @@ def split(
 def _check(frame: pd.DataFrame, test_size: float, columns: list[str]) -> None:
     if not 0 < test_size < 1:
         raise UserError(
-            f"test_size={test_size} is no share of the rows: it lies between 0 and 1, say 0.2."
+            f"test_size={test_size} is not a share of the rows. Use a number between 0 and 1."
         )
     unknown = [column for column in columns if column not in frame.columns]
     if unknown:
-        raise UserError(f"Cannot split by {unknown}; the columns are {list(frame.columns)}.")
+        raise UserError(f"Cannot split by {unknown}. Use some of {list(frame.columns)}.")
 
 
-def _every_so_often(order: np.ndarray, sizes: np.ndarray, share: float) -> list[int]:
-    """Go through the groups in order and take one whenever the share taken so far is too small.
+def _choose_groups(order: np.ndarray, sizes: np.ndarray, share: float) -> list[int]:
+    """Go through the groups in order, and choose one whenever the share so far is too small.
 
-    As strata lie one after the other in the order, each of them gives its share; what a rare one
-    cannot give is made up for by the next, so that no stratum is too small.
+    The order is stratum by stratum, so each stratum contributes its share. If a stratum is too
+    small for that, the next one makes up for it.
     """
     chosen, taken, seen = [], 0, 0
     for group in order:

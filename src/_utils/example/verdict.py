@@ -1,7 +1,9 @@
-"""The verdict of monitoring: whether what was measured is reason for an alarm."""
+"""The verdict of monitoring: whether the measurements are reason for an alarm."""
 
 import pandas as pd
 from scipy import stats
+
+PERFORMANCE = "performance"  # stands for a column in the reasons, if the error is the reason
 
 
 def judge(
@@ -15,60 +17,63 @@ def judge(
     max_unseen_share: float,
     max_mae_ratio: float,
 ) -> pd.Series:
-    """Find the reasons for an alarm: limits that are exceeded, and not by chance.
+    """Find the reasons for an alarm: values above their limit that chance does not explain.
 
     Args:
-        table: What `drift.compare` returns.
-        scores: What `drift.performance` returns.
-        rows: How many rows the batch has.
-        max_psi: What the PSI of a column may be at most.
-        significance: The probability of an alarm by mere chance, over all columns together: each
-            has its share of it (Bonferroni's correction).
-        max_new_missing: By how much the share of nulls may exceed the reference's.
-        max_unseen_share: Share of values, of texts of words, that the reference may not have.
-        max_mae_ratio: How many times the test data's mean absolute error may be reached.
+        table: The result of `drift.compare`.
+        scores: The result of `drift.performance`.
+        rows: Number of rows of the batch.
+        max_psi: Largest PSI of a column without an alarm.
+        significance: Probability of an alarm by chance, for all columns together: each column gets
+            an equal part (Bonferroni's correction).
+        max_new_missing: How much larger than the reference's the share of nulls may be.
+        max_unseen_share: Largest share of values that the reference lacks; for texts, of words.
+        max_mae_ratio: Largest mean absolute error, as a multiple of that on the test data.
 
     Returns:
-        The reasons by column, `performance` for that of the errors; the most severe first. There
-        is no reason for an alarm if it is empty.
+        The reasons by column, with PERFORMANCE for the error; the most severe first. It is empty if
+        there is no alarm.
     """
     level, reasons = significance / len(table), []
     if scores.get("mae_ratio", 0) > max_mae_ratio and _lowest(scores, significance) > max_mae_ratio:
-        told = f"MAE {scores['mae']:.3g}, {scores['mae_ratio']:.2f} times that of the test data"
-        reasons.append(("performance", f"{told}, above {max_mae_ratio}"))
+        ratio = f"{scores['mae_ratio']:.2f} times the test error (limit {max_mae_ratio})"
+        reasons.append((PERFORMANCE, f"MAE {scores['mae']:.3g} is {ratio}"))
     for row in table.sort_values("psi", ascending=False, kind="stable").itertuples():
         if row.psi > max_psi and row.p_value < level:
-            told = f"PSI {row.psi:.2f} above {max_psi} ({row.test} {row.statistic:.3g}, "
-            reasons.append((row.column, f"{told}p {row.p_value:.1g})"))
+            test = f"{row.test} {row.statistic:.3g}, p {row.p_value:.1g}"
+            reasons.append((row.column, f"PSI {row.psi:.2f}, limit {max_psi} ({test})"))
         limit = row.missing_reference + max_new_missing
         if _above(row.missing, rows, limit, level):
-            told = f"{row.missing:.1%} missing, in the reference {row.missing_reference:.1%}"
-            reasons.append((row.column, told))
-        known_rows = round(rows * (1 - row.missing))
-        if _above(row.unseen, known_rows, max_unseen_share, level):
-            reasons.append((row.column, f"{row.unseen:.1%} unseen: {row.unseen_values}"))
+            missing = f"{row.missing:.1%} missing ({row.missing_reference:.1%} in training data)"
+            reasons.append((row.column, missing))
+        filled_rows = round(rows * (1 - row.missing))
+        if _above(row.unseen, filled_rows, max_unseen_share, level):
+            reasons.append((row.column, f"{row.unseen:.1%} unseen, such as {row.unseen_values}"))
     columns, texts = zip(*reasons, strict=True) if reasons else ((), ())
     return pd.Series(texts, index=columns, dtype="object")
 
 
 def summarize(reasons: pd.Series, most: int = 3) -> str:
-    """The verdict in one line, with that many reasons."""
+    """The verdict in one line, with at most that many reasons."""
     if reasons.empty:
-        return "No alarm: the batch is like the reference"
-    told = [f"{column}: {reason}" for column, reason in reasons.items()]
-    more = [f"and {len(told) - most} more (report.html)"] if len(told) > most else []
-    return f"ALARM: {'; '.join([*told[:most], *more])}"
+        return "No alarm: no measure is above its limit"
+    texts = [
+        reason if column == PERFORMANCE else f"{column} {reason}"
+        for column, reason in reasons.items()
+    ]
+    more = [f"{len(texts) - most} more in report.html"] if len(texts) > most else []
+    return f"ALARM: {'; '.join([*texts[:most], *more])}"
 
 
 def _above(share: float, rows: int, limit: float, level: float) -> bool:
-    """Whether a share of the rows is above the limit, and not by chance (binomial test)."""
-    if not share > limit or not rows:  # NaN is not
+    """Whether a share of the rows is above the limit, and chance does not explain it (binomial)."""
+    if not share > limit or not rows:  # False for NaN
         return False
     count = min(rows, round(share * rows))
     return stats.binomtest(count, rows, min(limit, 1.0), alternative="greater").pvalue < level
 
 
 def _lowest(scores: dict[str, float], significance: float) -> float:
-    """The least that the ratio may really be (one-sided t interval); NaN for one row."""
+    """The lower end of the one-sided t interval of the ratio; NaN for one row."""
     quantile = stats.t.ppf(1 - significance, scores["labelled_rows"] - 1)
     return scores["mae_ratio"] * (1 - quantile * scores["mae_error"] / scores["mae"])

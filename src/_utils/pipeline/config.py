@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from _utils.capabilities import load_capability
 from _utils.errors import UserError
 
 SHOWN = 100  # characters of a wrong value
@@ -115,6 +116,8 @@ def check_config(arguments: list[str], folder: Path) -> None:
         raise UserError("\n".join(faults))
     if args.hydra_help or args.shell_completion:
         return
+    if args.multirun:
+        load_capability("sweeps", "-m")
     overrides = OverridesParser.create().parse_overrides(args.overrides)
     mode = RunMode.MULTIRUN if args.multirun else RunMode.RUN
     with initialize_config_dir(str(folder / (args.config_path or "")), version_base="1.3"):

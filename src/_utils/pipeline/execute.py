@@ -70,8 +70,8 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
     for name in used & (result.outputs.keys() - {*component.outputs.values()}):
         raise UserError(
             f"'{component.name}' published '{name}', which none of its parameters names, so later "
-            f"components would use an older version: add a parameter output_artifact={name} to its "
-            "MLproject and to config.yaml."
+            f"components would use an older version: add a parameter of the type output to its "
+            f"MLproject, and its value {name} to config.yaml."
         )
 
 

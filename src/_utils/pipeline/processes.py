@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -21,6 +21,7 @@ GRACE = 2  # seconds that a process has to end by itself
 BROKEN_PIPE = 13  # the number of SIGPIPE, which Windows does not have
 RUN_ID = told("MLFLOW_RUN_ID")  # the run that this process was started for
 
+cleanups = ExitStack()  # what ends with main.py, told of the error that ends it, as a sweep is
 _reader_is_gone = threading.Event()
 
 

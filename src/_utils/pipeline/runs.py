@@ -3,24 +3,21 @@
 import hashlib
 import json
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import NoReturn
 
 import mlflow
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LifecycleStage, Run, RunInfo, RunTag
+from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
 from omegaconf import DictConfig, OmegaConf
 
 from _utils.environment import tell, told
 from _utils.errors import UserError, explain
-from _utils.internals import PARENT_RUN_ID, PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
+from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import launcher, reader_is_gone
@@ -162,10 +159,6 @@ def name_given(launched: Run | None) -> str:
 def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
     """Start the run of a sweep's job, named by its overrides; the terminal is the sweep's."""
     console.quiet = True
-    if not mlflow.active_run():  # the sweep's is in another process, which sees to Ctrl-C
-        signal.signal(signal.SIGINT, lambda *_: None)
-        if told("SLURM_JOB_ID"):  # where submitit's own handler raises an error of its own
-            signal.signal(signal.SIGUSR2, _end_at_limit)
     sweep, hydra_job = MlflowClient().get_run(sweep_id), HydraConfig.get().job
     run = mlflow.start_run(
         experiment_id=sweep.info.experiment_id,
@@ -197,22 +190,6 @@ def mask_tags(run: Run) -> None:
             MlflowClient().set_tag(run.info.run_id, name, text)
 
 
-def _end_at_limit(signum: int, frame: FrameType | None) -> NoReturn:
-    """What a job does when SLURM says that its time is nearly up."""
-    signal.signal(signum, signal.SIG_IGN)
-    if run := mlflow.active_run():
-        close_below(run.info.run_id)
-    raise UserError(
-        "SLURM ends this job, for its time is up: give jobs more with "
-        "hydra.launcher.timeout_min=<minutes>."
-    )
-
-
-def job_of(run: Run) -> str:
-    """Which job of a sweep it is an attempt at: a cluster may start one again."""
-    return run.data.tags.get(JOB, run.info.run_id)
-
-
 def kill_runs() -> None:
     """Close all runs that are open, as KILLED, and those below them."""
     with suppress(Exception):  # the next run closes them
@@ -226,9 +203,3 @@ def kill_runs() -> None:
 def env_manager_of(run: Run) -> str:
     """The environment manager that the pipeline was started with, and its components run under."""
     return MlflowClient().get_run(run.info.run_id).data.tags.get(PROJECT_ENV, "local")
-
-
-def children_of(run: RunInfo) -> list[Run]:
-    """The runs right below one."""
-    of_run = f"tags.`{PARENT_RUN_ID}` = '{run.run_id}'"
-    return mlflow.search_runs([run.experiment_id], of_run, output_format="list")

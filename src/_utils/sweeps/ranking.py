@@ -1,135 +1,128 @@
-"""What a sweep comes to: its jobs by rank, a figure of them, and the best one's overrides."""
+"""The result of a sweep: its jobs by rank, a figure of them, and the best one's command."""
 
 import json
+import math
 from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
 import yaml
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunData, RunTag
+from mlflow.entities import Run, RunInfo
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Column, Table
 
 from _utils.command_line import as_line
-from _utils.pipeline.plan import as_text
+from _utils.internals import PARENT_RUN_ID
 from _utils.pipeline.report import console
-from _utils.pipeline.runs import OVERRIDES, VALUES, digest_of_values
+from _utils.pipeline.runs import JOB, OVERRIDES, VALUES, digest_of_values
+from _utils.variables import as_text
 
 SHOWN = 10  # jobs in the table on the terminal
 CURRENT = "current config"  # status of the finished run that has the config's own values
 
 
-def publish_answer(jobs: list[Run], objective: DictConfig, config: DictConfig) -> None:
-    """Show the jobs by rank; the whole table, a figure and the best job go to the sweep's run.
+def jobs_of(sweep: RunInfo) -> list[Run]:
+    """The runs of a sweep's jobs, the oldest first; of a job that SLURM ran again the last one."""
+    of_sweep = f"tags.`{PARENT_RUN_ID}` = '{sweep.run_id}'"
+    newest_first = mlflow.search_runs([sweep.experiment_id], of_sweep, output_format="list")
+    jobs = {run.data.tags.get(JOB, run.info.run_id): run for run in reversed(newest_first)}
+    return sorted(jobs.values(), key=lambda run: run.info.start_time)
+
+
+def value_of_job(job: Run, metric: str) -> float:
+    """What a job ranks by; NaN if it failed, or has no number that could be compared."""
+    value = job.data.metrics.get(metric, math.nan) if job.info.status == "FINISHED" else math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def publish_ranking(jobs: list[Run], config: DictConfig) -> None:
+    """Show the jobs by rank; table, figure and the best job's overrides go to the sweep's run.
 
     Args:
-        jobs: The runs of the sweep's jobs.
-        objective: `main.objective` of the config.
+        jobs: The runs of the sweep's jobs, the oldest first.
         config: The config without what is swept; its newest result in the experiment is compared.
     """
-    metric, number = objective.metric, len(jobs)
-    jobs = sorted(jobs, key=lambda job: job.info.start_time)
+    metric = str(config.main.objective.metric)
     current = result_of(config, jobs, metric) if jobs else None
-    if current and current.info.run_id not in {job.info.run_id for job in jobs}:
-        keys = dict.fromkeys(key for job in jobs for key in job.data.params)
-        own = [Param(key, as_text(OmegaConf.select(config, key))) for key in keys]
-        metrics = [Metric(key, value, 0, 0) for key, value in current.data.metrics.items()]
-        tags = [RunTag(key, value) for key, value in current.data.tags.items()]
-        jobs.append(Run(current.info, RunData(metrics, own, tags)))
-    table = ranked(jobs, metric, objective.direction, current.info.run_id if current else "")
+    runs = {run.info.run_id: run for run in [*jobs, *([current] if current else [])]}
+    parameters = {key for job in jobs for key in job.data.params}
+    own = {key: as_text(OmegaConf.select(config, key)) for key in parameters}
+    rows = [
+        (own if run is current else run.data.params)
+        | {
+            metric: value_of_job(run, metric),
+            "status": CURRENT if current and run_id == current.info.run_id else run.info.status,
+            "run": run_id,
+        }
+        for run_id, run in runs.items()
+    ]
+    table = ranked(rows, metric, config.main.objective.direction)
     mlflow.log_text(table.to_csv(), "jobs.csv")
-    if metric not in table or not np.isfinite(table[metric].iloc[0]):
+    if not table[metric].notna().any():
         message = f"No job has the metric '{metric}' of main.objective.metric, by which jobs rank."
         console.print(message, markup=False)
         return
     print_table(table)
-    swept = list(table.columns[: table.columns.get_loc(metric)])
-    if swept:
-        mlflow.log_figure(figure(table, swept, metric), "jobs.png")
-    best = next(job for job in jobs if job.info.run_id == table["run"].iloc[0])
+    if table.columns[0] != metric:
+        mlflow.log_figure(figure(table, metric), "jobs.png")
+    best = runs[table["run"].iloc[0]]
     overrides = json.loads(best.data.tags[OVERRIDES])
     command = as_line(["python", "main.py", *overrides])
-    text = f"# The best of {number} jobs. This trains it again:\n#   {command}\n"
+    text = f"# The best of {len(jobs)} jobs. To train it again:\n#   {command}\n"
     mlflow.log_text(text + yaml.safe_dump(overrides), "best.yaml")
     if not current:
         message = "The current config has no result here to compare with; without -m it gets one."
         console.print(message, style="dim", highlight=False)
-    elif best.info.run_id == current.info.run_id:
+    elif best is current:
         console.print("The current config is the best.", highlight=False)
-    console.print(f"The best again: {command}", markup=False, highlight=False)
+    console.print(f"Train the best again: {command}", markup=False, highlight=False)
 
 
 def result_of(config: DictConfig, jobs: list[Run], metric: str) -> Run | None:
     """The newest run in the jobs' experiment that had the values of this config, and the metric."""
     runs = MlflowClient().search_runs(
-        [job.info.experiment_id for job in jobs[:1]],
+        [jobs[0].info.experiment_id],
         f"tags.{VALUES} = '{digest_of_values(config)}' and attributes.status = 'FINISHED'",
     )
-    return next((run for run in runs if np.isfinite(value_of_job(run, metric))), None)
+    return next((run for run in runs if math.isfinite(value_of_job(run, metric))), None)
 
 
-def value_of_job(job: Run, metric: str) -> float:
-    """What a job ranks by; NaN if it failed, or has no number that could be compared."""
-    value = job.data.metrics.get(metric, np.nan) if job.info.status == "FINISHED" else np.nan
-    return value if np.isfinite(value) else np.nan
+def ranked(rows: list[dict[str, Any]], metric: str, direction: str) -> pd.DataFrame:
+    """The rows by rank, those without a value last; equals stay in their order.
 
-
-def ranked(jobs: list[Run], metric: str, direction: str, current: str = "") -> pd.DataFrame:
-    """A row for each job, the best first and those that failed or have no value last.
-
-    Columns are the parameters in which jobs differ, the metric if any job has it, status, and run;
-    the index is the rank. Equals are in the order in which they were started.
-
-    Args:
-        jobs: The runs.
-        metric: What they rank by.
-        direction: minimize or maximize.
-        current: Id of the run that has the config's own values.
+    Columns are the parameters in which jobs differ, the metric, status and run.
     """
-    parameters = pd.DataFrame([job.data.params for job in jobs])
-    table = parameters.loc[:, parameters.nunique(dropna=False) > 1].copy()
-    values = [value_of_job(job, metric) for job in jobs]
-    if any(metric in job.data.metrics for job in jobs):
-        table[metric] = values
-    of_current = {current: CURRENT}
-    table["status"] = [of_current.get(job.info.run_id, job.info.status) for job in jobs]
-    table["run"] = [job.info.run_id for job in jobs]
-    if metric in table:
-        table = table.sort_values(metric, ascending=direction == "minimize", kind="stable")
+    result = [metric, "status", "run"]
+    table = pd.DataFrame(rows, columns=None if rows else result)
+    parameters = table.drop(columns=result)
+    swept = parameters.columns[parameters.nunique(dropna=False) > 1]
+    table = table.sort_values(metric, ascending=direction == "minimize", kind="stable")
     table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
-    return table
+    return table[[*swept, *result]]
 
 
 def print_table(table: pd.DataFrame) -> None:
     """Print the first rows, and that of the current config."""
     short = [column.rpartition(".")[-1] for column in table]
-    names = [
-        name if short.count(name) == 1 else column
-        for name, column in zip(short, table, strict=True)
-    ]
+    names = short if len({*short}) == len(short) else table.columns
     shown = Table("rank", *(Column(name, overflow="fold") for name in names), title="Sweep")
-    is_shown = (table.index <= SHOWN) | (table["status"] == CURRENT)
-    for rank, row in table[is_shown].iterrows():
+    for rank, row in table[(table.index <= SHOWN) | (table["status"] == CURRENT)].iterrows():
         cells = [f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row]
         shown.add_row(str(rank), *cells[:-1], cells[-1][:8])
     console.print(shown)
 
 
-def figure(table: pd.DataFrame, swept: list[str], metric: str) -> Any:
-    """The metric against each parameter that was swept."""
-    import matplotlib
+def figure(table: pd.DataFrame, metric: str) -> Any:
+    """The metric against each parameter in which jobs differ."""
+    from matplotlib.figure import Figure
 
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    size = (4 * len(swept), 4)
-    drawn, axes = pyplot.subplots(1, len(swept), sharey=True, squeeze=False, figsize=size)
-    for axis, parameter in zip(axes[0], swept, strict=True):
+    swept = table.columns[: table.columns.get_loc(metric)]
+    drawn = Figure(figsize=(4 * len(swept), 4), layout="tight")
+    axes = drawn.subplots(1, len(swept), sharey=True, squeeze=False)[0]
+    for axis, parameter in zip(axes, swept, strict=True):
         numbers = pd.to_numeric(table[parameter], errors="coerce")
         axis.scatter(table[parameter] if numbers.isna().any() else numbers, table[metric])
         axis.set_xlabel(parameter.rpartition(".")[-1])
-    axes[0][0].set_ylabel(metric)
-    drawn.tight_layout()
+    axes[0].set_ylabel(metric)
     return drawn

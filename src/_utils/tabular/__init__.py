@@ -1,1 +1,1 @@
-"""Functions on tables, any tables: reading files, rows added to others."""
+"""Functions for tables of any kind: fetch a file, convert it to Parquet, read it, append rows."""

@@ -1,4 +1,4 @@
-"""Put the rows of two Parquet files into one, in bounded memory."""
+"""Append the rows of one Parquet file to another, in bounded memory."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from _utils.tabular.tables import TEXT, narrowest, needs_of, without_categories,
 
 
 def append(new: Path, old: Path, target: Path) -> int:
-    """Write the rows of two Parquet files into one, the old ones first, in bounded memory.
+    """Write the rows of two Parquet files into one, the old rows first, in bounded memory.
 
-    A column that only one has is null in the rows of the other. Where types differ the wider one
-    is taken, text if need be: whole numbers stay exact.
+    A column that only one file has is null in the rows of the other. Where types differ, the column
+    gets the wider one, or text if that would round whole numbers.
 
     Args:
-        new: A Parquet file.
-        old: A Parquet file.
+        new: The Parquet file whose rows come last.
+        old: The Parquet file whose rows come first.
         target: The Parquet file to write.
 
     Returns:
@@ -41,7 +41,7 @@ def _common_type(name: str, files: tuple[pq.ParquetFile, ...]) -> pa.DataType:
     is_decimal = pa.types.is_floating(common)
     if common == types[0] == types[-1] or not (is_decimal or pa.types.is_integer(common)):
         return common
-    # Arrow rounds whole numbers beside decimals, and signed beside unsigned ones may not fit
+    # Arrow would round large whole numbers beside decimals, and fail on mixes of int64 and uint64
     needs = {"decimal"} if is_decimal else set()
     for file, kind in zip(having, types, strict=True):
         if pa.types.is_decimal(kind) and not kind.scale:
@@ -52,7 +52,7 @@ def _common_type(name: str, files: tuple[pq.ParquetFile, ...]) -> pa.DataType:
 
 
 def common_type(types: list[pa.DataType]) -> pa.DataType:
-    """The wider of some types, as Arrow has it; text if there is none."""
+    """The type that Arrow unifies these types to; text if they have no common type."""
     try:
         schemas = [pa.schema({"": each}) for each in types]
         return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
@@ -61,20 +61,20 @@ def common_type(types: list[pa.DataType]) -> pa.DataType:
 
 
 def fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Give a batch the columns of a schema, and their types; null where it lacks one.
+    """Convert a batch to a schema: its columns, their types, and nulls for a column it lacks.
 
     Raises:
-        UserError: The values of a column cannot have that type.
+        UserError: The values of a column cannot be converted.
     """
     columns = []
     for field in schema:
-        found = field.name in batch.schema.names
-        column = batch[field.name] if found else pa.nulls(batch.num_rows)
+        exists = field.name in batch.schema.names
+        column = batch[field.name] if exists else pa.nulls(batch.num_rows)
         try:
             columns.append(column.cast(without_categories(column.type)).cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise UserError(
-                f"Column '{field.name}' holds values of the type {column.type} in one place and "
-                f"others elsewhere, which {field.type} cannot hold: give it one type ({error})."
+                f"Column '{field.name}' has the type {column.type} in some rows, which cannot be "
+                f"converted to {field.type}, the type of all rows ({error}). Use one type for it."
             ) from error
     return pa.record_batch(columns, schema=schema)

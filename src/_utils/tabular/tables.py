@@ -1,4 +1,4 @@
-"""Tables: from a file of any known type to one Parquet file, and from that to a DataFrame."""
+"""Convert data files (CSV, TSV, JSON lines) to Parquet, and read Parquet into a DataFrame."""
 
 import io
 import re
@@ -22,11 +22,11 @@ from _utils.errors import UserError
 
 INTEGER, UNSIGNED, DECIMAL, TEXT = pa.int64(), pa.uint64(), pa.float64(), pa.string()
 
-# Arrow would also take 00123 and 0x1F, which are codes, and nan.
+# Arrow would also read 00123 and 0x1F, which are codes, and nan as numbers.
 NUMBER = r"^-?(0|[1-9]\d{0,18})?([.,]\d*)?([eE][+-]?\d+)?$"
 WHOLE = r"^-?\d+$"
-EXACT = 2**53  # up to this a decimal (float64) holds every whole number
-# Whole numbers in JSON lines that may be beyond; where Arrow finds them beside decimals, it rounds
+EXACT = 2**53  # float64 holds every whole number up to this
+# Whole numbers in JSON lines that may be larger than EXACT: Arrow rounds them beside decimals
 LONG = re.compile(rb"[:\s]-?\d{16,}(?=[\s,}])")
 NULLABLE = {
     pa.type_for_alias(name.lower()): pd.api.types.pandas_dtype(name)
@@ -35,26 +35,26 @@ NULLABLE = {
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 SAMPLE_BYTES, SAMPLE_ROWS = 100_000, 20
-# What means null in a column of numbers; a column with more texts than this is no such column
+# Words that mean null in a column of numbers, and how many of them such a column may have
 NULL_WORD = re.compile(r"\W+|#?n/?a|nan|null|none|nil|missing|unknown|[-+]?inf(inity)?", re.I)
 MOST_WORDS = 5
 
-# Arrow reads some 32 blocks of a CSV ahead: its default of 1 MB a block keeps memory bounded. Such
-# blocks are too small to compress well, so they are gathered before they are written.
+# Arrow reads about 32 blocks of a CSV ahead; its default block of 1 MB keeps memory bounded. Blocks
+# of that size compress badly, so `write` collects them into larger row groups.
 ROW_GROUP_BYTES = 32_000_000
 JSON_CHUNK_BYTES = 16_000_000
 
-OPEN_QUOTE = 'a " is opened and never closed (or a field is longer than 1 MB). Close it.'
-NO_ROWS = "there are no rows. Give a table with at least one."
-NOT_UTF8 = "the text is not UTF-8. Save it as UTF-8 (iconv -f LATIN1 -t UTF-8 does it)."
+OPEN_QUOTE = 'a quote (") is never closed, or a field is longer than 1 MB. Close the quote.'
+NO_ROWS = "the table has no rows. Provide at least one."
+NOT_UTF8 = "the text is not UTF-8. Convert it, for example with iconv -f LATIN1 -t UTF-8."
 
 
 def to_parquet(source: Path, target: Path) -> int:
     """Convert a table to a Parquet file; the same input gives the same bytes.
 
-    Whole numbers of a CSV become int64, decimals float64, everything else text; an empty field is
-    null. JSON lines keep their own types. Where int64 cannot hold a whole number, or float64 not
-    exactly, the column becomes text. A Parquet file is copied as it is.
+    Whole numbers of a CSV become int64, decimals float64, everything else text; an empty field
+    becomes null. JSON lines keep their types. A column becomes text if it has a whole number that
+    int64 cannot hold, or that float64 cannot hold exactly. A Parquet file is copied unchanged.
 
     Args:
         source: A .csv, .tsv, .parquet, .jsonl or .ndjson file.
@@ -64,10 +64,11 @@ def to_parquet(source: Path, target: Path) -> int:
         The number of rows.
 
     Raises:
-        UserError: The type is unknown, or the content is not a sound table. Nothing is written.
+        UserError: The file type is unknown, or the content is not a valid table. The target is
+            not written.
     """
     if (suffix := source.suffix.lower()) not in CONVERTERS:
-        raise UserError(f"{source}: unknown file type. Known are {', '.join(CONVERTERS)}.")
+        raise UserError(f"{source}: unknown file type. Use one of {', '.join(CONVERTERS)}.")
     partial = target.with_name(f"{target.name}.part")
     try:
         if not (rows := CONVERTERS[suffix](source, partial)):
@@ -81,38 +82,38 @@ def to_parquet(source: Path, target: Path) -> int:
 
 
 def _from_csv(source: Path, target: Path) -> int:
-    # A type can change in the last row, so the whole file is looked at before it is converted.
+    # The last row can change the type of a column, so a first pass reads the whole file.
     delimiter = _delimiter(source)
-    marks = ".," if delimiter == ";" else "."  # before the decimals
+    marks = ".," if delimiter == ";" else "."  # decimal points; with semicolons also commas
     needs: dict[str, dict[str, set[str]]] = {mark: defaultdict(set) for mark in marks}
-    odd: dict[str, set[str]] = defaultdict(set)
+    texts: dict[str, set[str]] = defaultdict(set)  # what is not a number, by column
     for batch in _read_csv(source, delimiter):
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            if len(odd[name]) > MOST_WORDS:
+            if len(texts[name]) > MOST_WORDS:
                 continue
             is_number = pc.match_substring_regex(column, NUMBER)
-            others = column.filter(pc.invert(is_number)).unique()
-            odd[name].update(others[: MOST_WORDS + 1].to_pylist())
+            not_numbers = column.filter(pc.invert(is_number)).unique()
+            texts[name].update(not_numbers[: MOST_WORDS + 1].to_pylist())
             for mark in marks:
                 needs[mark][name] |= _needs_of_texts(column.filter(is_number), mark)
-    if odd:
+    if texts:
         _refuse_open_quote(source, batch.columns[-1])
-    kinds = {mark: {name: narrowest(needs[mark][name]) for name in odd} for mark in marks}
+    kinds = {mark: {name: narrowest(needs[mark][name]) for name in texts} for mark in marks}
     mark = "." if DECIMAL in kinds["."].values() else marks[-1]
-    types = {name: TEXT if odd[name] else kinds[mark][name] for name in odd}
-    if delimiter != _own_delimiter(source):
+    types = {name: TEXT if texts[name] else kinds[mark][name] for name in texts}
+    if delimiter != _default_delimiter(source):
         comma = ", decimals have a comma" if mark == "," and DECIMAL in types.values() else ""
         print(f"{source.name}: fields are separated by {DELIMITERS[delimiter]}{comma}.")
-    commas = [name for name in odd if kinds["."][name] == TEXT != kinds[marks[-1]][name]]
+    commas = [name for name in texts if kinds["."][name] == TEXT != kinds[marks[-1]][name]]
     if commas and mark == ".":
-        cure = "Other columns have decimal points: write all decimals alike."
+        cure = "Other columns have decimal points: use one style in the whole file."
         print(f"{source.name}: numbers with decimal commas stay text in {_shown(commas)}. {cure}")
-    words = {name: odd[name] for name in odd if needs["."][name] and odd[name]}
+    words = {name: texts[name] for name in texts if needs["."][name] and texts[name]}
     words = {name: each for name, each in words.items() if all(map(NULL_WORD.fullmatch, each))}
     if words:
-        cure = "If that means null, add it to cleaning.unknown_codes in config.yaml."
-        because = f"because of {sorted(set().union(*words.values()))}"
-        print(f"{source.name}: numbers stay text {because} in {_shown(words)}. {cure}")
+        cure = "If these words mean null, add them to cleaning.unknown_codes in config.yaml."
+        reason = f"because of {sorted(set().union(*words.values()))}"
+        print(f"{source.name}: numbers stay text in {_shown(words)} {reason}. {cure}")
     return write(_read_csv(source, delimiter, types, mark), pa.schema(types), target)
 
 
@@ -121,13 +122,13 @@ def _shown(names: Collection[str]) -> str:
     return f"{len(names)} column{'s' * (len(names) > 1)} ({', '.join(islice(names, 5))}{more})"
 
 
-def _own_delimiter(source: Path) -> str:
+def _default_delimiter(source: Path) -> str:
     return "\t" if source.suffix.lower() == ".tsv" else ","
 
 
 def _delimiter(source: Path) -> str:
-    """What separates the fields: the type's own delimiter, unless only another fits the rows."""
-    own = _own_delimiter(source)
+    """The delimiter of the fields: the file type's default, unless only another fits the rows."""
+    default = _default_delimiter(source)
     with source.open("rb") as file:
         sample = file.read(SAMPLE_BYTES)
     text = io.StringIO(sample.decode("utf-8-sig", "replace"), newline="")
@@ -139,18 +140,18 @@ def _delimiter(source: Path) -> str:
         except Error:
             return False, False, 0
         if len(sample) == SAMPLE_BYTES and len(rows) < SAMPLE_ROWS:
-            rows = rows[:-1]  # the last one is cut
+            rows = rows[:-1]  # the sample ends within the last row
         widths = {len(row) for row in rows}
         is_even = len(widths) == 1 and widths != {1}
-        return is_even, is_even and delimiter == own, len(rows[0]) if rows else 0
+        return is_even, is_even and delimiter == default, len(rows[0]) if rows else 0
 
-    return max([own, *DELIMITERS], key=fit)
+    return max([default, *DELIMITERS], key=fit)
 
 
 def _read_csv(
     source: Path, delimiter: str, types: dict[str, pa.DataType] | None = None, mark: str = "."
 ) -> Iterator[pa.RecordBatch]:
-    read = csv.ReadOptions(use_threads=False)  # with threads no error tells the number of its row
+    read = csv.ReadOptions(use_threads=False)  # with threads, errors lack the row number
     parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     convert = csv.ConvertOptions(
         column_types=types,
@@ -165,7 +166,8 @@ def _read_csv(
 
 
 def _refuse_open_quote(source: Path, last_column: pa.Array) -> None:
-    # Arrow lets an open quote run to the end of the file. What holds a newline has to end in one.
+    # Arrow lets an open quote run to the end of the file: the last field then contains newlines,
+    # but the file does not end with a quote.
     with source.open("rb") as file:
         file.seek(max(0, source.stat().st_size - 100))
         closed = file.read().rstrip().endswith(b'"')
@@ -174,7 +176,7 @@ def _refuse_open_quote(source: Path, last_column: pa.Array) -> None:
 
 
 def _needs_of_texts(numbers: pa.Array, mark: str) -> set[str]:
-    if mark == ",":  # what has a point then is no number
+    if mark == ",":  # 1.5 is not a number then
         numbers = pc.replace_substring(pc.replace_substring(numbers, ".", "x"), ",", ".")
     is_whole = pc.match_substring_regex(numbers, WHOLE)
     try:
@@ -188,19 +190,19 @@ def _needs_of_texts(numbers: pa.Array, mark: str) -> set[str]:
 
 
 def needs_of(integers: pa.Array | pa.ChunkedArray) -> set[str]:
-    """What a type needs to hold these whole numbers, as `narrowest` takes it."""
+    """What a type must be able to hold for these whole numbers, as input for `narrowest`."""
     low, high = pc.min_max(integers).as_py().values()
     if low is None:
         return set()
-    found = {"negative": low < 0, "unsigned": high >= 2**63, "long": max(-low, high) > EXACT}
-    return {"whole"} | {need for need, is_needed in found.items() if is_needed}
+    needs = {"negative": low < 0, "unsigned": high >= 2**63, "long": max(-low, high) > EXACT}
+    return {"whole"} | {need for need, is_needed in needs.items() if is_needed}
 
 
 def narrowest(needs: set[str]) -> pa.DataType:
-    """The narrowest type that loses nothing.
+    """The narrowest type that holds all values exactly.
 
     Args:
-        needs: What `needs_of` returns, `decimal` for decimals, `text` for anything else.
+        needs: The result of `needs_of`; also `decimal` for decimals, `text` for anything else.
     """
     if "text" in needs or {"decimal", "long"} <= needs or {"negative", "unsigned"} <= needs:
         return TEXT
@@ -242,14 +244,14 @@ def _read_json(source: Path, schema: pa.Schema | None = None) -> Iterator[tuple[
     rows = 0
     with _open(source) as file:
         while chunk := file.read(JSON_CHUNK_BYTES) + file.readline():
-            chunk.decode()  # Arrow itself lets bytes pass that are not UTF-8
+            chunk.decode()  # Arrow does not check that the bytes are UTF-8
             read = json.ReadOptions(use_threads=False, block_size=len(chunk) + 1)
             try:
                 table = json.read_json(io.BytesIO(chunk), read, parse)
             except pa.ArrowInvalid as fault:
                 reason, _, row = str(fault).partition(" in row ")  # counted within the chunk
                 place = f"row {rows + int(row or 0) + 1}"
-                raise UserError(f"{source}: {place}: {reason.rstrip('.')}. Mend it.") from fault
+                raise UserError(f"{source}, {place}: {reason.rstrip('.')}. Correct it.") from fault
             rows += table.num_rows
             yield table, chunk
 
@@ -265,7 +267,7 @@ def _needs_of_json(chunk: bytes, name: str) -> set[str]:
 
 
 def _json_values(chunk: bytes, name: str, **parsers: Any) -> list[Any]:
-    """The values of one key, as Python reads them: exactly."""
+    """The exact values of one key, as Python parses them."""
     decoder, text, values, place = JSONDecoder(**parsers), chunk.decode().strip(), [], 0
     while place < len(text):
         row, place = decoder.raw_decode(text, place)
@@ -276,7 +278,7 @@ def _json_values(chunk: bytes, name: str, **parsers: Any) -> list[Any]:
 
 
 def _as_written(kind: pa.DataType) -> pa.DataType:
-    # Arrow takes a text that looks like a date for a timestamp; JSON itself knows only text.
+    # Arrow converts texts that look like dates to timestamps; in JSON they are texts.
     if pa.types.is_timestamp(kind):
         return TEXT
     if pa.types.is_list(kind):
@@ -295,50 +297,51 @@ def _from_parquet(source: Path, target: Path) -> int:
 
 
 def read_table(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read a Parquet file as pandas does, but with whole numbers exact, also beside nulls.
+    """Read a Parquet file like pandas, but keep whole numbers exact in columns with nulls.
 
     Args:
         path: The Parquet file.
-        columns: The columns to read, as far as the file has them; None for all.
+        columns: The columns to read, None for all. Columns that the file lacks are ignored.
 
     Returns:
-        The table. A column of whole numbers that has nulls is of the type Int64 (UInt64, ...).
+        The table. A column of whole numbers with nulls has the type Int64 (UInt64, ...).
 
     Raises:
         UserError: The file is not Parquet, or a column holds lists, structs or bytes.
     """
     with open_table(path) as file:
-        known = file.schema_arrow.names
-        found = file.read(columns and [each for each in columns if each in known])
-        return to_frame(found, path.name)
+        available = file.schema_arrow.names
+        table = file.read(columns and [name for name in columns if name in available])
+        return to_frame(table, path.name)
 
 
 def open_table(path: Path) -> pq.ParquetFile:
     """Open a Parquet file.
 
     Raises:
-        UserError: It is none.
+        UserError: The file is not Parquet, or it is incomplete.
     """
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as fault:
-        told = f"{path} is not a Parquet file, or it is not a whole Parquet file: {fault}"
-        raise UserError(told) from fault
+        raise UserError(
+            f"{path} is not a Parquet file, or it is incomplete ({fault}). Write it again."
+        ) from fault
 
 
 def to_frame(table: pa.Table | pa.RecordBatch, source: str, **options: Any) -> pd.DataFrame:
-    """Make a DataFrame of what was read from a Parquet file, as `read_table` does.
+    """Convert rows of a Parquet file to a DataFrame, with whole numbers exact.
 
     Args:
-        table: What was read.
-        source: What it was read from, for messages.
-        options: As Arrow's `to_pandas` takes them.
+        table: The rows.
+        source: Name of the file, for messages.
+        options: Options of Arrow's `to_pandas`.
 
     Raises:
         UserError: A column holds lists, structs or bytes.
     """
     refuse_compound(table.schema, source)
-    # Of categories, too, pandas makes decimals where there are nulls
+    # pandas would turn categories of whole numbers into decimals where there are nulls
     plain = [field.with_type(without_categories(field.type)) for field in table.schema]
     table = table.cast(pa.schema(plain, table.schema.metadata))
     frame = table.to_pandas(**options)
@@ -349,12 +352,12 @@ def to_frame(table: pa.Table | pa.RecordBatch, source: str, **options: Any) -> p
 
 
 def without_categories(kind: pa.DataType) -> pa.DataType:
-    """The type of a column's values, also if it is a column of categories."""
+    """The type of a column's values; for a column of categories, the type of its categories."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def refuse_compound(schema: pa.Schema, source: str) -> None:
-    """Refuse columns that have more than one value in a cell, or bytes.
+    """Refuse columns with more than one value in a cell, or with bytes.
 
     Raises:
         UserError: A column holds lists, structs, maps or bytes.
@@ -364,12 +367,12 @@ def refuse_compound(schema: pa.Schema, source: str) -> None:
         if pa.types.is_nested(kind) or "binary" in str(kind):
             raise UserError(
                 f"Column '{field.name}' of {source} holds values of the type {kind}. "
-                "Give one text, number or date per cell, or leave the column out."
+                "Use one text, number or date per cell, or remove the column."
             )
 
 
 def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target: Path) -> int:
-    """Write batches of this schema to a Parquet file; returns the number of rows."""
+    """Write batches of this schema to a Parquet file, and return the number of rows."""
     rows, group, size = 0, [], 0
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in batches:
@@ -386,10 +389,10 @@ def write(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target: Path) ->
 
 @contextmanager
 def _open(source: Path) -> Iterator[BinaryIO]:
-    from tqdm import tqdm  # here, for the environment of a notebook, which only reads, lacks it
+    from tqdm import tqdm  # imported here: an environment that only reads tables may lack it
 
     with source.open("rb") as file:
-        if file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):  # how UTF-16 begins
+        if file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16
             raise UserError(f"{source}: {NOT_UTF8}")
         size = source.stat().st_size
         with tqdm.wrapattr(file, "read", total=size, desc=source.name, disable=None) as counted:
@@ -398,22 +401,22 @@ def _open(source: Path) -> Iterator[BinaryIO]:
 
 def _refuse_duplicates(source: Path, names: list[str]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"{source}: columns named more than once: {twice}. Rename them.")
+        raise UserError(f"{source}: column names used more than once: {twice}. Rename them.")
 
 
 def _explain(fault: Exception) -> str:
     reason = " ".join(str(fault).split())
     if isinstance(fault, UnicodeDecodeError) or "UTF8" in reason:
         return NOT_UTF8
-    if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", reason):
-        row, expected, got, text = found.groups()
+    if match := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", reason):
+        row, expected, got, text = match.groups()
         counts = f"row {row} has {got} fields, the header (row 1) has {expected}"
-        return f"{counts}: {text:.80}\nMend it; quote a text that holds the delimiter or a newline."
+        return f"{counts}: {text:.80}\nCorrect it; quote texts that contain delimiters or newlines."
     if "Empty CSV" in reason:
         return NO_ROWS
     if "straddling" in reason:
         return OPEN_QUOTE
-    return f"{reason.rstrip('.')}. Mend the file there."
+    return f"{reason.rstrip('.')}. Correct the file there."
 
 
 CONVERTERS = {".csv": _from_csv, ".tsv": _from_csv, ".jsonl": _from_json, ".ndjson": _from_json}

@@ -130,7 +130,7 @@ def test_the_raw_data_stay_as_they_are():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (raw().drop(columns="comb_mpg"), r"lack \['comb_mpg'\]; they have \['model_yr'"),
+        (raw().drop(columns="comb_mpg"), r"lack the columns \['comb_mpg'\]; they have \['model"),
         (raw(comb_mpg=99), "none of 3 rows: 3 lie outside comb_mpg 5 to 60, 0 above"),
         (raw(engine_displacement=10), "3 above engine_displacement 9"),
         (raw().head(0), "none of 0 rows"),

@@ -178,20 +178,20 @@ class TestVerdict:
 
     def test_drift(self):
         assert (
-            "PSI 0.42 above 0.25" in verdict(letters(a=50, b=50), letters(a=80, b=20), CATEGORY)[0]
+            "PSI 0.42, limit 0.25" in verdict(letters(a=50, b=50), letters(a=80, b=20), CATEGORY)[0]
         )
         same = column([*map(float, range(200))])
         assert "(KS 0.5," in verdict(same, same + 100, NUMBER)[0]
 
     def test_missing(self):
         reference, batch = column(["word"] * 100), column(["word"] * 75 + [None] * 25)
-        assert verdict(reference, batch, TEXT) == ["25.0% missing, in the reference 0.0%"]
+        assert verdict(reference, batch, TEXT) == ["25.0% missing (0.0% in training data)"]
         assert verdict(reference, batch[10:90], TEXT) == []  # 18.8 % may be chance
         assert verdict(batch, batch, TEXT) == []
 
     def test_unseen(self):
         batch = column(["word"] * 60 + ["<new>"] * 40)
-        assert verdict(column(["word"] * 100), batch, TEXT) == ["40.0% unseen: new (40)"]
+        assert verdict(column(["word"] * 100), batch, TEXT) == ["40.0% unseen, such as new (40)"]
 
     @pytest.mark.parametrize(
         ("errors", "alarm"),
@@ -216,9 +216,9 @@ class TestVerdict:
         assert performance(nulls, pd.Series([1.0, 2.0]), test_mae=1.0) == {"labelled_rows": 0}
 
     def test_in_one_line(self):
-        reasons = pd.Series(["PSI 2", "PSI 1"], index=["a", "b"])
-        assert summarize(reasons) == "ALARM: a: PSI 2; b: PSI 1"
-        assert summarize(reasons, most=1) == "ALARM: a: PSI 2; and 1 more (report.html)"
+        reasons = pd.Series(["MAE 9", "PSI 2", "PSI 1"], index=["performance", "a", "b"])
+        assert summarize(reasons) == "ALARM: MAE 9; a PSI 2; b PSI 1"
+        assert summarize(reasons, most=2) == "ALARM: MAE 9; a PSI 2; 1 more in report.html"
         assert summarize(reasons[:0]).startswith("No alarm: ")
 
 
@@ -239,7 +239,7 @@ class TestControl:
         reasons = judge(compare(known, new, KINDS), {}, len(new), **LIMITS)
         drifted = {"car_truck", "class", "no_gears", "mfr_name", "division", "transmission"}
         assert {*reasons.index} == drifted | {"air_aspir_method", "carline"}
-        assert reasons["car_truck"].tolist()[1] == "48.6% missing, in the reference 0.4%"
+        assert reasons["car_truck"].tolist()[1] == "48.6% missing (0.4% in training data)"
 
     @pytest.mark.parametrize("rows", [10, 30, 100])
     def test_small_batches(self, rows):

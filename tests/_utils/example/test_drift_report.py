@@ -30,7 +30,7 @@ def test_it_is_escaped_and_holds_all_it_shows():
 
 def test_no_alarm_and_no_labels():
     page = report([], {}, {"labelled_rows": 0})
-    assert "<h1>No alarm</h1>" in page and "no error to tell" in page
+    assert "<h1>No alarm</h1>" in page and "the error is unknown" in page
 
 
 def test_shares():

@@ -16,7 +16,7 @@ ACTUAL, PREDICTED = pd.Series([10.0, 20.0, 30.0]), pd.Series([11.0, 19.0, 33.0])
     [
         (
             importance_figure(pd.Series({"a": 0.7, "b": 0.3})),
-            ["Feature importance (share of the whole)", ""],
+            ["Feature importance (share of the total)", ""],
         ),
         (predicted_against_actual(ACTUAL, PREDICTED), ["Actual (mpg)", "Predicted (mpg)"]),
         (residual_figure(ACTUAL, PREDICTED), ["Predicted (mpg)", "Predicted minus actual (mpg)"]),

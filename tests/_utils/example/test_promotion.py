@@ -11,15 +11,15 @@ GOOD = {"mae": 1.5, "r2": 0.8, "rmse": 2.0}
 @pytest.mark.parametrize(
     ("scores", "errors", "promoted", "reason"),
     [
-        (GOOD, None, True, "the first: MAE 1.500 mpg and R2 0.800 are within the limits"),
+        (GOOD, None, True, "MAE 1.500 mpg, R2 0.800, within limits (no champion yet)"),
         (GOOD | {"mae": 2.1}, None, False, "MAE 2.100 mpg is above the limit of 2.0"),
         (GOOD | {"r2": 0.4}, None, False, "R2 0.400 is below the limit of 0.5"),
-        (GOOD, {"champion": 2.0, "challenger": 1.7}, True, "the champion's 2.000: 15.0% lower"),
-        (GOOD, {"champion": 2.0, "challenger": 1.9}, False, "5.0% lower, and 10.0% are asked for"),
-        (GOOD, {"champion": 2.0, "challenger": 2.2}, False, "-10.0% lower"),
+        (GOOD, {"champion": 2.0, "challenger": 1.7}, True, "15.0% lower than the champion's 2.000"),
+        (GOOD, {"champion": 2.0, "challenger": 1.9}, False, "; at least 10.0% lower is required"),
+        (GOOD, {"champion": 2.0, "challenger": 2.2}, False, "10.0% higher"),
         (GOOD, {"champion": 0.0, "challenger": 0.0}, False, "0.0% lower"),
         (GOOD | {"mae": 2.1}, {"champion": 9.0, "challenger": 1.0}, False, "above the limit"),
-        (GOOD, {}, False, "the champion was trained on all of the test data"),
+        (GOOD, {}, False, "the champion was trained on all test rows"),
     ],
 )
 def test_limits_then_the_margin(scores, errors, promoted, reason):

@@ -55,11 +55,11 @@ def test_nulls_are_a_group_like_any_other():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"test_size": 0.0}, "test_size=0.0 is no share"),
-        ({"test_size": 1.0}, "test_size=1.0 is no share"),
-        ({"test_size": 20}, "test_size=20 is no share"),
-        ({"group_by": ["maker"]}, r"\['maker'\]; the columns are \['division', 'carline', 'cl"),
-        ({"stratify_by": "kind"}, r"\['kind'\]; the columns are"),
+        ({"test_size": 0.0}, "test_size=0.0 is not a share"),
+        ({"test_size": 1.0}, "test_size=1.0 is not a share"),
+        ({"test_size": 20}, "test_size=20 is not a share"),
+        ({"group_by": ["maker"]}, r"by \['maker'\]. Use some of \['division', 'carline', 'cl"),
+        ({"stratify_by": "kind"}, r"by \['kind'\]. Use some of"),
         ({"group_by": ["division"]}, "test_size=0.5 of 1 groups of .*empty"),
         ({"test_size": 0.01}, "test_size=0.01 of 2 groups"),
     ],

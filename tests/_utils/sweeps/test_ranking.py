@@ -6,54 +6,54 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunData, RunInfo
+from mlflow.entities import Metric, Run, RunData, RunInfo
 from omegaconf import OmegaConf
 
 from _utils.pipeline.runs import OVERRIDES, VALUES, digest_of_values
-from _utils.sweeps.ranking import print_table, publish_answer, ranked
+from _utils.sweeps.ranking import print_table, publish_ranking, ranked, value_of_job
+
+NAN = float("nan")
 
 
-def job(run_id, status="FINISHED", metrics=None, **params):
-    info = RunInfo(run_id, "1", "me", status, 0, 1, "active", "uri")
-    data = RunData(
-        [Metric(key, value, 0, 0) for key, value in (metrics or {}).items()],
-        [Param(key, value) for key, value in params.items()],
-    )
-    return Run(info, data)
+def row(run_id: str, mae: float = NAN, **parameters: str) -> dict:
+    return {**parameters, "mae": mae, "status": "FINISHED", "run": run_id}
 
 
-JOBS = [
-    job("a", steps="train", words="10", share="0.3", metrics={"mae": 1.5}),
-    job("b", steps="train", words="10", share="0.5", metrics={"mae": 1.25}),
-    job("c", status="FAILED", steps="train", words="30", share="0.3"),
-    job("d", steps="train", words="30", share="0.5", metrics={"mae": 1.0}),
+ROWS = [
+    row("a", 1.5, steps="train", words="10", share="0.3"),
+    row("b", 1.25, steps="train", words="10", share="0.5"),
+    row("c", steps="train", words="30", share="0.3"),
+    row("d", 1.0, steps="train", words="30", share="0.5"),
+    row("e", 1.25, steps="train", words="30", share="0.5"),
 ]
 
 
-def test_the_best_is_first_and_those_without_the_metric_last():
-    table = ranked(JOBS, "mae", "minimize")
-    assert table["run"].tolist() == ["d", "b", "a", "c"]
-    assert table.index.tolist() == [1, 2, 3, 4]
-    assert ranked(JOBS, "mae", "maximize")["run"].tolist() == ["a", "b", "d", "c"]
+@pytest.mark.parametrize(("direction", "order"), [("minimize", "dbeac"), ("maximize", "abedc")])
+def test_the_best_is_first_equals_keep_their_order_and_those_without_a_value_are_last(
+    direction, order
+):
+    table = ranked(ROWS, "mae", direction)
+    assert table["run"].tolist() == [*order]
+    assert table.index.tolist() == [1, 2, 3, 4, 5]
 
 
-def test_a_job_that_failed_or_has_no_number_is_never_the_best():
-    jobs = [
-        job("a", status="FAILED", x="1", metrics={"mae": 0.5}),
-        job("b", x="2", metrics={"mae": float("nan")}),
-        job("c", x="3", metrics={"mae": float("-inf")}),
-        job("d", x="4", metrics={"mae": 2.0}),
-        job("e", status="KILLED", x="5", metrics={"mae": 9.0}),
-        job("f", x="6", metrics={"mae": 2.0}),
-    ]
-    for direction in "minimize", "maximize":
-        assert ranked(jobs, "mae", direction)["run"].tolist() == ["d", "f", "a", "b", "c", "e"]
+@pytest.mark.parametrize(
+    ("status", "value", "ranks_by"),
+    [("FINISHED", 2.0, 2.0), ("FAILED", 0.5, NAN), ("KILLED", 0.5, NAN)]
+    + [("FINISHED", value, NAN) for value in (NAN, float("inf"), float("-inf"), None)],
+)
+def test_a_job_that_failed_or_has_no_number_has_no_value(status, value, ranks_by):
+    metrics = [] if value is None else [Metric("mae", value, 0, 0)]
+    info = RunInfo("a", "1", "me", status, 0, 1, "active", "uri")
+    job = Run(info, RunData(metrics, [], []))
+    assert value_of_job(job, "mae") == pytest.approx(ranks_by, nan_ok=True)
 
 
 def test_the_table_shows_whole_values_and_the_current_config(capsys):
     seeds = ["1234567890", "1234567891", *"23456789ab"]
-    jobs = [job(f"id-{x}", **{"split.seed": x, "model.seed": f"long-{x}"}) for x in seeds]
-    print_table(ranked(jobs, "mae", "minimize", current="id-b"))
+    rows = [row(f"id-{x}", **{"split.seed": x, "model.seed": f"long-{x}"}) for x in seeds]
+    rows[-1]["status"] = "current config"
+    print_table(ranked(rows, "mae", "minimize"))
     shown = capsys.readouterr().out
     for whole in "split.seed", "model.seed", "1234567890", "1234567891", "long-1234567890":
         assert f" {whole} " in shown
@@ -61,21 +61,20 @@ def test_the_table_shows_whole_values_and_the_current_config(capsys):
 
 
 def test_columns_are_the_parameters_in_which_jobs_differ():
-    assert list(ranked(JOBS, "mae", "minimize")) == ["words", "share", "mae", "status", "run"]
-    assert list(ranked(JOBS[:2], "mae", "minimize")) == ["share", "mae", "status", "run"]
-
-
-def test_without_the_metric_they_stay_in_their_order():
-    table = ranked(JOBS, "r2", "maximize")
-    assert list(table) == ["words", "share", "status", "run"]
-    assert table["run"].tolist() == ["a", "b", "c", "d"]
+    assert list(ranked(ROWS, "mae", "minimize")) == ["words", "share", "mae", "status", "run"]
+    assert list(ranked(ROWS[:2], "mae", "minimize")) == ["share", "mae", "status", "run"]
 
 
 class TestTheCurrentConfig:
     """The result of the config's own values is compared with those of the jobs."""
 
-    CONFIG = OmegaConf.create({"main": {"steps": "all"}, "model": {"x": 3}, "hydra": {"run": "."}})
-    OBJECTIVE = OmegaConf.create({"metric": "mae", "direction": "minimize"})
+    CONFIG = OmegaConf.create(
+        {
+            "main": {"steps": "all", "objective": {"metric": "mae", "direction": "minimize"}},
+            "model": {"x": 3},
+            "hydra": {"run": "."},
+        }
+    )
 
     @pytest.fixture
     def run(self, scratch_store):
@@ -103,7 +102,7 @@ class TestTheCurrentConfig:
             texts = {}
             monkeypatch.setattr(mlflow, "log_text", lambda text, file: texts.update({file: text}))
             monkeypatch.setattr(mlflow, "log_figure", lambda *_: None)
-            publish_answer(jobs, self.OBJECTIVE, self.CONFIG)
+            publish_ranking(jobs, self.CONFIG)
             return capsys.readouterr().out, pd.read_csv(io.StringIO(texts["jobs.csv"]))
 
         return publish
@@ -129,7 +128,7 @@ class TestTheCurrentConfig:
 
     def test_where_all_failed_none_is_recommended(self, run, publish):
         shown, _ = publish([run(1, 2.0, "FAILED"), run(2, 1.0, "KILLED")])
-        assert "No job has the metric" in shown and "The best again" not in shown
+        assert "No job has the metric" in shown and "again" not in shown
 
     def test_a_sweep_without_jobs(self, publish):
         assert "No job has the metric" in publish([])[0]

@@ -51,7 +51,7 @@ def test_whole_numbers_stay_exact(tmp_path, old, new, expected):
 def test_a_column_without_a_common_type_is_told(tmp_path):
     pq.write_table(pa.table({"a": [[1]]}), tmp_path / "old")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "new")
-    with pytest.raises(UserError, match="Column 'a' holds values of the type list"):
+    with pytest.raises(UserError, match="Column 'a' has the type list"):
         append(tmp_path / "new", tmp_path / "old", tmp_path / "both")
 
 

@@ -116,7 +116,7 @@ def test_what_is_no_object_of_s3_is_refused(bucket, tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("missing.csv", "not found there (404)"),
+        ("missing.csv", "not found (404)"),
         ("secret.csv", "HTTP 401"),
         ("broken.csv", "HTTP 500"),
         ("cut.csv", "download failed"),

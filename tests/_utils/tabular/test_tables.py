@@ -107,7 +107,7 @@ def test_the_delimiter_is_found(tmp_path, capsys, content, expected, told):
 def test_words_that_keep_numbers_from_being_read_as_such_are_told(tmp_path, capsys):
     converted(tmp_path, "x.csv", "a,b,c,d,e\n1,NA,x,0.5,1\nNA,2.5,NA,1,car\n")
     (line,) = capsys.readouterr().out.splitlines()
-    assert "because of ['NA'] in 2 columns (a, b)" in line and "cleaning.unknown_codes" in line
+    assert "in 2 columns (a, b) because of ['NA']" in line and "cleaning.unknown_codes" in line
 
 
 IDS = [2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 + 1, 10**19 + 1, 2**64 - 1, 10**25 + 1]
@@ -234,7 +234,7 @@ LONG = "1,2\n" * 500_000  # more than one block
         ("x.jsonl", '{"a": 1}\n{"a": 2\n', ["row 2", "Missing a comma"]),
         ("x.jsonl", '{"a": 1}\n' * 2_000_000 + "[1]", ["row 2000001", "array"]),
         ("x.jsonl", '{"a": 1}\n{"a": "x"}\n', ["row 2", "changed from number to string"]),
-        ("x.parquet", "PAR1 is not all it takes", ["not a whole Parquet file"]),
+        ("x.parquet", "PAR1 is not all it takes", ["not a Parquet file, or it is incomplete"]),
     ],
     ids=lambda value: value[:20] if isinstance(value, str | bytes) else value[0],
 )
