@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -37,6 +38,7 @@ def watch_for_interrupts() -> None:
     """Raise Interrupted in the main thread at Ctrl-C, SIGTERM, or the end of `mlflow run`."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
+    typed_command()  # it cannot be known any more when `mlflow run` has ended
     # A SIGTERM for the pipeline usually reaches `mlflow run`, which does not pass it on
     if launched_by := launcher():
 
@@ -75,6 +77,7 @@ def launcher() -> psutil.Process | None:
     return next((process for process in parents if "run" in _words_of_mlflow(process)), None)
 
 
+@cache
 def typed_command() -> list[str]:
     """The command that the user typed."""
     if launched_by := launcher():

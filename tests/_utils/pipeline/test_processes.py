@@ -47,4 +47,6 @@ def test_the_command_that_was_typed(words, typed, monkeypatch):
     parents = [SimpleNamespace(cmdline=lambda: ["bash"]), SimpleNamespace(cmdline=lambda: words)]
     monkeypatch.setattr(processes, "RUN_ID", "1")
     monkeypatch.setattr(psutil.Process, "parents", lambda self: parents)
+    processes.typed_command.cache_clear()
     assert processes.typed_command() == typed
+    processes.typed_command.cache_clear()
