@@ -133,7 +133,7 @@ def test_an_environment_that_cannot_be_made(project, environments):
 
 
 class TestMakingOne:
-    """Environments that others make at the same time, or that were never finished."""
+    """Environments that two pipelines make at once, or that are never finished."""
 
     COMMAND = documented("README.md", "mlflow run . --env-manager uv") + " -P steps=data_extraction"
 
@@ -144,7 +144,7 @@ class TestMakingOne:
             first.until("Installing dependencies")
             second = Typed(project, self.COMMAND, **fresh)
             for typed in first, second:
-                typed.until("Another pipeline is making an environment: waiting for it.")
+                typed.until("Waiting for another pipeline, which is making an environment.")
         assert second.end() == 0, second.text
         assert first.end() == 0, first.text
         assert len(list(tmp_path.glob("mlflow-*/bin"))) == 2
@@ -155,22 +155,20 @@ class TestMakingOne:
         assert removed.returncode == 0, removed.stdout
         assert not list(tmp_path.glob("mlflow-*/bin"))
 
-    def test_one_whose_creation_was_killed(self, project, tmp_path):
-        """The environment of main.py is made by `mlflow run`, that of the component by main.py."""
+    def test_one_whose_creation_was_interrupted(self, project, tmp_path):
+        """Of the component's main.py removes what there is; of its own it says what to remove."""
         fresh = {"MLFLOW_ENV_ROOT": str(tmp_path)}
-        for moment in ["Installing dependencies", "1/1 data_extraction"]:
-            killed = Typed(project, self.COMMAND, **fresh)
-            killed.until(moment)
-            killed.until("Resolved")  # from here on there is an environment, with little in it
-            killed.signal(signal.SIGKILL, "all")
-            killed.end()
-            if moment == "Installing dependencies":
-                for folder in [*tmp_path.rglob("site-packages"), *tmp_path.glob("mlflow-*")]:
-                    os.utime(folder, (0, 0))  # else another process may be at work there
-                told = type_in(project, self.COMMAND, **fresh)
-                assert told.returncode == 1 and "lacks " in told.stdout, told.stdout
-                cure = re.search("rm -r .*", told.stdout)[0]
-                assert type_in(project, cure).returncode == 0
+        moments = [("Installing dependencies", signal.SIGKILL), ("1/1 data", signal.SIGINT)]
+        for moment, signum in moments:
+            interrupted = Typed(project, self.COMMAND, **fresh)
+            interrupted.until(moment)
+            interrupted.until("Resolved")  # from here on there is an environment, with little in it
+            interrupted.signal(signum, "all")
+            interrupted.end()
+            if signum == signal.SIGKILL:
+                again = type_in(project, self.COMMAND, **fresh)
+                assert again.returncode == 1, again.stdout
+                shutil.rmtree(re.search("unfinished.* remove (.*), then run", again.stdout)[1])
         after = Typed(project, self.COMMAND, **fresh)
         assert after.end() == 0, after.text
 
