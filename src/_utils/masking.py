@@ -3,8 +3,9 @@
 In case of doubt more is masked than is secret.
 """
 
-import os
 import re
+
+from _utils.environment import told
 
 MASK = "***"
 SERVED = "SERVED_STORE"  # variable: what kind of database this process or its parent serves
@@ -81,7 +82,7 @@ def without_secrets(text: str) -> str:
 
 def without_server_path(text: str) -> str:
     """The text without the path that opens the pipeline's own tracking server."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    is_own = SERVED in os.environ and uri.startswith("http://127.0.0.1:")
+    uri = told("MLFLOW_TRACKING_URI")
+    is_own = bool(told(SERVED)) and uri.startswith("http://127.0.0.1:")
     path = uri.split("/", 3)[3:] if is_own else []
     return text.replace(path[0], MASK) if any(path) else text

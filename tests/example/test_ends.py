@@ -95,7 +95,7 @@ def test_a_signal_ends_all_that_is_at_work(folder, command, signum, whom, status
     psutil.wait_procs(at_work, timeout=60)
     assert not any(map(is_alive, at_work))
     assert "Traceback" not in typed.text
-    assert f"{signal.Signals(signum).name}: what was at work is ended" in typed.text
+    assert f"Stopped by {signal.Signals(signum).name}. To continue: `{command}`" in typed.text
     store = store_of(folder)
     pipeline = store.pipeline()
     assert pipeline.info.status == "KILLED"

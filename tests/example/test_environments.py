@@ -207,7 +207,7 @@ def test_an_environment_that_cannot_be_made(project, environments):
 
 @slow
 class TestMakingOne:
-    """Environments that others make at the same time, or that were never finished."""
+    """Environments that two pipelines make at once, or that are never finished."""
 
     def test_two_at_once_on_a_fresh_machine(self, project, tmp_path):
         fresh = {**ELSEWHERE, "MLFLOW_ENV_ROOT": str(tmp_path)}

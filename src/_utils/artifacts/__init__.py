@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 import re
 import shutil
@@ -37,6 +36,7 @@ from _utils.artifacts.index import (
     parse_reference,
 )
 from _utils.artifacts.stores import STORES, chosen_store, reference_store
+from _utils.environment import told
 from _utils.errors import UserError
 
 MODEL_TYPE = "model"  # the type of artifacts that are loaded by executing what is in them
@@ -142,7 +142,7 @@ def use_artifact(reference: str, type: str | None = None) -> Path:
             runs the component, and does not know that it uses this.
     """
     name, version = parse_reference(reference)
-    if os.environ.get(PINNED) and not DIGEST.fullmatch(version):
+    if told(PINNED) and not DIGEST.fullmatch(version):
         raise UserError(
             f"'{reference}' has no version from main.py, which could not know whether this has to "
             "run again: name it in a parameter ..._artifact, in MLproject and in config.yaml."
@@ -260,6 +260,6 @@ def current_run_id() -> str:
     """The run that this process works for: the active one, or the one MLflow launched it for."""
     if run := mlflow.active_run():
         return run.info.run_id
-    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+    if run_id := told("MLFLOW_RUN_ID"):
         return run_id
     raise UserError("No MLflow run is active: start one with mlflow.start_run() first.")

@@ -17,6 +17,7 @@ import mlflow
 
 from _utils.artifacts.index import check_name
 from _utils.artifacts.stores import component_run
+from _utils.environment import tell
 from _utils.errors import UserError, explain
 from _utils.masking import without_secrets
 from _utils.project import Parameter, read_project
@@ -54,7 +55,8 @@ def launch(
         (parser or declared_parser(go)).parse_args(["--help"])
     exit_code = 1
     # So that launch also removes what is downloaded, here or by a notebook's kernel
-    os.environ |= dict.fromkeys(["TMPDIR", "TEMP", "TMP"], _scratch.name)
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        tell(name, _scratch.name)
     tempfile.tempdir = _scratch.name
     try:
         run_id = mlflow.start_run().info.run_id

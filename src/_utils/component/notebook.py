@@ -7,7 +7,6 @@ of the run.
 
 import argparse
 import base64
-import os
 import re
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 
 from _utils.artifacts import current_run_id
 from _utils.component import launch, scratch_folder
+from _utils.environment import tell
 from _utils.errors import UserError
 from _utils.masking import without_secrets, without_server_path
 from _utils.variables import resolved
@@ -32,8 +32,9 @@ def go(args: argparse.Namespace) -> None:
     """Execute the notebook; publish the page and the figures, also if a cell fails."""
     notebook = nbformat.read(args.notebook, as_version=4)
     set_parameters(notebook, args.parameters)
-    os.environ["MLFLOW_RUN_ID"] = current_run_id()  # so that the kernel works for this run
-    os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # for progress bars in a browser
+    # The notebook is a process of its own; this tells it which run it works for.
+    tell("MLFLOW_RUN_ID", current_run_id())
+    tell("PYTHONWARNINGS", "ignore:IProgress not found")  # for progress bars in a browser
     quiet = ["--log-level=ERROR"]
     client = NotebookClient(notebook, kernel_name="python3", timeout=None, extra_arguments=quiet)
     try:
@@ -78,7 +79,7 @@ def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) 
     for name, written in parameters.items():
         lines.append(f"{name} = {written!r}")
         if (value := resolved(written)) != written:
-            os.environ[f"PARAMETER_{name}"] = value
+            tell(f"PARAMETER_{name}", value)
             lines[-1] = f"import os; {name} = os.environ['PARAMETER_{name}']  # {written!r}"
     cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
     notebook.cells.insert(tagged[0] + 1, cell)

@@ -5,8 +5,8 @@ What a backend in `_utils/backends` has to offer:
 - Its module has a class `Backend` with MLflow's `run(project_uri, entry_point, params, version,
   backend_config, tracking_uri, experiment_id)`. BACKENDS names the modules; one that was deleted is
   not registered, and one that is there is imported when a component runs on it.
-- `run` returns MLflow's SubmittedRun with one more attribute, `output`: a buffered binary file such
-  as `Popen(stdout=PIPE).stdout` or `os.fdopen(<reading end of os.pipe()>, "rb")`. A thread reads it
+- `run` returns MLflow's SubmittedRun with one more attribute, `output`: a file such as
+  `Popen(stdout=PIPE).stdout` or `os.fdopen(<reading end of os.pipe()>, "rb")`. A thread reads it
   until it ends: that is the component's log, shown as it comes.
 - A backend whose command is a process of this machine, as srun is, derives from LocalBackend and
   overrides `start`, which calls `start_process` with another command line. `self.options` is then

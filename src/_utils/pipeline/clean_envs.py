@@ -8,6 +8,7 @@ this project uses it, and no other project that still exists.
 """
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,16 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils lies
 
 from _utils.internals import conda_command
-from _utils.pipeline.environments import ROOT, env_root, listed_by_conda, users_of
+from _utils.pipeline.environments import ROOT, env_root, users_of
 
 
 def main(yes: bool) -> None:
     """List them, ask, remove them; the one that this process runs in stays."""
     conda = shutil.which(conda_command())
-    prefixes = [*env_root().glob("mlflow-*"), *(listed_by_conda(conda) if conda else [])]
+    prefixes = [*env_root().glob("mlflow-*")]
+    if conda:
+        listed = subprocess.run([conda, "env", "list", "--json"], capture_output=True, check=True)
+        prefixes += map(Path, json.loads(listed.stdout)["envs"])
     prefixes = [each for each in prefixes if users_of(each.name) == {ROOT}]
     prefixes = [each for each in prefixes if each.is_dir() and not each.is_symlink()]
     print("\n".join(map(str, prefixes)) or f"MLflow has no environments that only {ROOT} uses.")

@@ -6,10 +6,8 @@ the right name for a finished environment, so one whose creation was killed has 
 Only the standard library is imported at the top: main.py looks for missing packages with this.
 """
 
-import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,10 +87,3 @@ def env_root() -> Path:
     from mlflow.environment_variables import MLFLOW_ENV_ROOT
 
     return Path(MLFLOW_ENV_ROOT.get())
-
-
-def listed_by_conda(conda: str) -> list[Path]:
-    """All environments of this conda."""
-    command = [conda, "env", "list", "--json"]
-    listed = subprocess.run(command, capture_output=True, check=True).stdout
-    return [Path(prefix) for prefix in json.loads(listed)["envs"]]

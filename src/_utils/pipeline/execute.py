@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,20 +70,22 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
     for name in used & (result.outputs.keys() - {*component.outputs.values()}):
         raise UserError(
             f"'{component.name}' published '{name}', which none of its parameters names, so later "
-            f"components would use an older version: add a parameter output_artifact={name} to its "
-            "MLproject and to config.yaml."
+            f"components would use an older version: add a parameter of the type output to its "
+            f"MLproject, and its value {name} to config.yaml."
         )
 
 
 def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: str) -> Result:
     """Reuse a finished run of the component if there is one, or run the component."""
-    key = cache_key(component)
+    start, key = time.time(), cache_key(component)
     with one_job_at_a_time(key):
         decision = decide(component, key, pipeline.info.experiment_id)
         if not decision.reasons:
-            result = reuse_component(component, decision.run, pipeline)
-            console.print(f"{title} [dim]reused from {result.reused_from}[/]", highlight=False)
-            return result
+            source = decision.run
+            console.print(f"{title} [dim]reused from {source.info.run_id}[/]", highlight=False)
+            run_id = record_reuse(component, source, pipeline)
+            result = result_of(component, source, "REUSED", start)
+            return replace(result, run_id=run_id, reused_from=source.info.run_id)
         why = escape(", ".join(decision.reasons[:3]))
         console.print(f"{title} [dim]({why})[/]", highlight=False)
         result = run_component(component, pipeline, env_manager)
@@ -91,14 +94,11 @@ def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: s
         return result
 
 
-def reuse_component(component: Component, source: Run, pipeline: Run) -> Result:
-    """Record that a finished run is reused for the component."""
-    start = time.time()
-    run_id = record_reuse(component, source, pipeline)
-    outputs = {artifact.name: artifact.version for artifact in outputs_of(source)}
-    seconds, source_id = time.time() - start, source.info.run_id
-    metrics = source.data.metrics
-    return Result(component.name, "REUSED", seconds, run_id, metrics, outputs, source_id)
+def result_of(component: Component, run: Run, status: str, start: float, **failure: Any) -> Result:
+    """What became of a component, by a run of it."""
+    outputs = {artifact.name: artifact.version for artifact in outputs_of(run)}
+    seconds, metrics = time.time() - start, run.data.metrics
+    return Result(component.name, status, seconds, run.info.run_id, metrics, outputs, **failure)
 
 
 def run_component(component: Component, pipeline: Run, env_manager: str) -> Result:
@@ -131,27 +131,14 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         log.shown = False  # what processes print when they are interrupted is of no use
         end_component(started)
         with suppress(Exception):  # the next pipeline closes what cannot be closed now
-            if run := newest_child(pipeline, start):
-                end_run(run, "KILLED", component, log)
+            end_run(newest_child(pipeline, start), "KILLED", component, log)
         raise
-    run = newest_child(pipeline, start)
-    if not run:
+    if not (run := newest_child(pipeline, start)):
         raise UserError(f"Component '{component.name}' could not be started: {fault}") from fault
     missing = component.unpublished(run)
     status = "FINISHED" if exit_code == 0 and not missing else "FAILED"
-    run = end_run(run, status, component, log)
-    outputs = {artifact.name: artifact.version for artifact in outputs_of(run)}
-    return Result(
-        component.name,
-        run.info.status,
-        time.time() - start,
-        run.info.run_id,
-        run.data.metrics,
-        outputs,
-        exit_code=exit_code,
-        missing=missing,
-        log=log,
-    )
+    run, failure = end_run(run, status, component, log), {"exit_code": exit_code, "log": log}
+    return result_of(component, run, run.info.status, start, missing=missing, **failure)
 
 
 def project_path(folder: Path) -> str:
@@ -202,12 +189,12 @@ def raise_for_failure(results: list[Result]) -> None:
     if not results or not results[-1].failed:
         return
     failed = results[-1]
-    how = f"with exit code {failed.exit_code}"
-    if failed.exit_code is None:
+    code, how = failed.exit_code, f"with exit code {failed.exit_code}"
+    if code is None:
         how = "before it started"
-    elif failed.exit_code < 0:
-        how = f"with exit code {128 - failed.exit_code} (signal {-failed.exit_code})"
-    elif failed.exit_code == 0 and failed.missing:
+    elif code < 0:
+        how = f"with exit code {128 - code} (signal {-code})"
+    elif code == 0 and failed.missing:
         how = (
             f"to publish {', '.join(failed.missing)}, which its parameters name: "
             "call log_artifact, or remove the parameter"

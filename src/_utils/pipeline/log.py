@@ -30,7 +30,8 @@ class Log:
 
         def read() -> None:
             with output:
-                while block := output.read1(1 << 16):  # type: ignore[attr-defined]
+                # Not by its own method, whose lock could not be taken when this process ends
+                while block := os.read(output.fileno(), 1 << 16):
                     self.write(block)
 
         sys.stdout.flush()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -37,6 +38,7 @@ def watch_for_interrupts() -> None:
     """Raise Interrupted in the main thread at Ctrl-C, SIGTERM, or the end of `mlflow run`."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
+    typed_command()  # it cannot be known any more when `mlflow run` has ended
     # A SIGTERM for the pipeline usually reaches `mlflow run`, which does not pass it on
     if launched_by := launcher():
 
@@ -72,29 +74,24 @@ def end(interrupted: Interrupted) -> NoReturn:
 def launcher() -> psutil.Process | None:
     """The `mlflow run` that started this process, if one did."""
     parents = psutil.Process().parents() if RUN_ID else []
-    return next((each for each in parents if _place_of_mlflow(_words_of(each))), None)
+    return next((process for process in parents if "run" in _words_of_mlflow(process)), None)
 
 
+@cache
 def typed_command() -> list[str]:
     """The command that the user typed."""
-    if not (launched_by := launcher()):
-        return ["python", *sys.orig_argv[1:]]
-    words = _words_of(launched_by)
-    place = _place_of_mlflow(words)
-    return [*(["python", "-m"] if words[place - 1] == "-m" else []), "mlflow", *words[place + 1 :]]
+    if launched_by := launcher():
+        return ["mlflow", *_words_of_mlflow(launched_by)]
+    return ["python", *sys.orig_argv[1:]]
 
 
-def _words_of(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:  # it has ended, or belongs to another user
-        return []
-
-
-def _place_of_mlflow(words: list[str]) -> int:
-    """Where `mlflow` is in the command line of a `mlflow run`; 0 in any other."""
-    places = [place for place, word in enumerate(words[:3]) if Path(word).stem == "mlflow"]
-    return places[-1] if places and "run" in words else 0
+def _words_of_mlflow(process: psutil.Process) -> list[str]:
+    """What follows `mlflow` in the command line of a process: `python /bin/mlflow run .`."""
+    with suppress(psutil.Error):  # it has ended, or belongs to another user
+        words = process.cmdline()
+        places = [place for place, word in enumerate(words[:3]) if Path(word).stem == "mlflow"]
+        return words[places[0] + 1 :] if places else []
+    return []
 
 
 def is_alive(process: psutil.Process) -> bool:

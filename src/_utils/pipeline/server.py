@@ -14,7 +14,6 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from _utils.command_line import as_line
 from _utils.environment import tell, told
 from _utils.errors import UserError
 from _utils.internals import database_schemes, tracking_app
@@ -81,15 +80,10 @@ def database_faults(uri: str) -> Iterator[None]:
     shown = str(make_url(uri))  # without its password
     try:
         yield
-    except MlflowException as error:
+    except MlflowException as error:  # the message has the command of the upgrade
         if "database schema" not in error.message:
             raise
-        upgrade = as_line(["mlflow", "db", "upgrade", shown])
-        raise UserError(
-            f"Another version of MLflow made the database {shown}. Copy the database, then run "
-            f"`{upgrade}`. If that fails, a version newer than {mlflow.__version__} made it: "
-            "install that version, or choose another store with MLFLOW_TRACKING_URI=..."
-        ) from error
+        raise UserError(error.message.replace("<database_uri>", shown)) from error
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).splitlines()[0]
         raise UserError(

@@ -1,6 +1,5 @@
-"""What differs between systems; test_ends.py has the signals themselves."""
+"""The end of `mlflow run`, and the command that was typed; test_ends.py has the signals."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -17,20 +16,17 @@ from _utils.pipeline import processes
 def handlers():
     """Puts back what watch_for_interrupts and the interrupt change."""
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
+        yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
 
 
-@pytest.mark.parametrize("system", ["posix", "nt"])
-def test_the_end_of_mlflow_run_is_an_interrupt(system, handlers, monkeypatch):
-    """On Windows without os.kill, which would end the process there before it closes its runs."""
+def test_the_end_of_mlflow_run_is_an_interrupt(handlers, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         launched_by = psutil.Process(ended.pid)
     monkeypatch.setattr(processes, "launcher", lambda: launched_by)
-    kill = {"kill": os.kill, "getpid": os.getpid} if system == "posix" else {}
-    here = SimpleNamespace(name=system, environ={}, **kill)
-    monkeypatch.setattr(processes, "os", here)
     patience = time.monotonic() + 60
     with pytest.raises(processes.Interrupted, match="SIGTERM"):
         processes.watch_for_interrupts()
@@ -43,10 +39,14 @@ def test_the_end_of_mlflow_run_is_an_interrupt(system, handlers, monkeypatch):
     [
         (["python", "/bin/mlflow", "run", "."], ["mlflow", "run", "."]),
         (["python.exe", "mlflow.exe", "run", "."], ["mlflow", "run", "."]),
-        (["python", "-m", "mlflow", "run", "."], ["python", "-m", "mlflow", "run", "."]),
+        (["python", "-m", "mlflow", "run", "."], ["mlflow", "run", "."]),
+        (["bash", "-c", "cd mlflow; run"], ["python", *sys.orig_argv[1:]]),
     ],
 )
 def test_the_command_that_was_typed(words, typed, monkeypatch):
-    launched_by = SimpleNamespace(cmdline=lambda: words)
-    monkeypatch.setattr(processes, "launcher", lambda: launched_by)
+    parents = [SimpleNamespace(cmdline=lambda: ["bash"]), SimpleNamespace(cmdline=lambda: words)]
+    monkeypatch.setattr(processes, "RUN_ID", "1")
+    monkeypatch.setattr(psutil.Process, "parents", lambda self: parents)
+    processes.typed_command.cache_clear()
     assert processes.typed_command() == typed
+    processes.typed_command.cache_clear()

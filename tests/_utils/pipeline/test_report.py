@@ -1,6 +1,21 @@
 import pytest
 
-from _utils.pipeline.report import console, print_ui_hint
+from _utils.pipeline.report import Result, console, print_summary, print_ui_hint
+
+
+def test_the_summary_names_the_source_of_what_is_reused():
+    results = [
+        Result("load", "REUSED", 0.1, "0123456789", {"rows": 1129}, {}, "abcdefghij"),
+        Result("train", "FAILED", 2.0, "9876543210", {}, {}),
+    ]
+    with console.capture() as captured:
+        print_summary(["load", "train", "score"], results)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in captured.get().split("\n")]
+    assert [row for row in rows if row] == [
+        ["load", "REUSED", "0.1", "01234567", "abcdefgh", "rows 1129"],
+        ["train", "FAILED", "2.0", "98765432", "", ""],
+        ["score", "not started", "", "", "", ""],
+    ]
 
 
 @pytest.mark.parametrize(

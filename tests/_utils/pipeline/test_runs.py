@@ -50,7 +50,7 @@ def test_a_database_of_another_version_is_told_with_the_command(tmp_path):
         database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    with pytest.raises(UserError, match=f"mlflow db upgrade '{uri}'`"), database_faults(uri):
+    with pytest.raises(UserError, match=f"mlflow db upgrade {uri}'"), database_faults(uri):
         SqlAlchemyStore(uri, tmp_path.as_uri())
 
 

@@ -12,12 +12,12 @@ PACKAGE                      what the conda.yml of a component has to have
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _utils.artifacts.stores import mlflow_store, reference_store, wandb_store
+from _utils.environment import tell, told
 from _utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def chosen_store() -> str:
     Raises:
         UserError: There is no store of that name.
     """
-    name = os.environ.get("ARTIFACT_STORE", "mlflow")
+    name = told("ARTIFACT_STORE", "mlflow")
     if name not in STORES:
         raise UserError(
             f"main.artifact_store '{name}' is no store: allowed are {', '.join(STORES)}."
@@ -44,7 +44,7 @@ def chosen_store() -> str:
 def chosen_place() -> str:
     """The store and, if there are several, the place in it: `reference s3://bucket`."""
     store = chosen_store()
-    return f"{store} {os.environ.get(PLACES.get(store, ''), '')}".strip()
+    return f"{store} {told(PLACES[store])}".strip() if store in PLACES else store
 
 
 def component_run(run_id: str) -> AbstractContextManager:
@@ -66,14 +66,12 @@ def choose_store(main: DictConfig) -> list[str]:
     url = str(main.storage_url or "")
     if url and "://" not in url:
         url = Path(url).expanduser().absolute().as_uri()
-    os.environ |= {
-        "ARTIFACT_STORE": str(main.artifact_store),
-        "STORAGE_URL": url,
-        "WANDB_PROJECT": str(main.project_name),
-        "WANDB_RUN_GROUP": str(main.experiment_name),
-    }
+    tell("ARTIFACT_STORE", str(main.artifact_store))
+    tell("STORAGE_URL", url)
+    tell("WANDB_PROJECT", str(main.project_name))
+    tell("WANDB_RUN_GROUP", str(main.experiment_name))
     try:
         return STORES[chosen_store()].faults()
     except UserError as error:
-        os.environ["ARTIFACT_STORE"] = "mlflow"  # so that other faults can be found as well
+        tell("ARTIFACT_STORE", "mlflow")  # so that other faults can be found as well
         return [str(error)]

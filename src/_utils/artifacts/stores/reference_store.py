@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from _utils.artifacts.digests import digest_of, digest_of_files
 from _utils.artifacts.stores import table
+from _utils.environment import told
 from _utils.errors import UserError, not_published
 from _utils.masking import has_password, masked
 from _utils.tabular.fetch import path_in
@@ -30,7 +31,7 @@ PACKAGE = "fsspec"  # what the conda.yml of a component has to have
 
 def faults() -> list[str]:
     """What keeps it from working: no storage, one that does not answer, one without permission."""
-    url = os.environ.get("STORAGE_URL", "")
+    url = told("STORAGE_URL")
     if not url:
         return ["main.artifact_store is reference: say where, with main.storage_url=<path or URL>."]
     try:
@@ -51,7 +52,7 @@ def put(path: Path, artifact: Artifact) -> str:
     """Write the bytes under `<storage_url>/<name>/<version>`; returns where they are."""
     if found := faults():
         raise UserError("\n".join(found))
-    base = os.environ["STORAGE_URL"].rstrip("/")
+    base = told("STORAGE_URL").rstrip("/")
     uri = f"{base}/{artifact.folder}/{path.name}"
     try:
         system, root = _open(uri)

@@ -7,7 +7,6 @@ Both runs have the same id. The version of an artifact is one of its aliases at 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME
 
 from _utils.artifacts.digests import digest_of
+from _utils.environment import tell, told
 from _utils.errors import UserError
 from _utils.masking import masked, masked_text
 from _utils.tabular.fetch import path_in
@@ -149,13 +149,13 @@ def _open_run(run_id: str) -> Iterator[Run]:
     client = MlflowClient()
     known = client.get_run(run_id)
     experiment = client.get_experiment(known.info.experiment_id)
-    server = masked(os.environ.get("MLFLOW_UI", mlflow.get_tracking_uri()))
+    server = masked(told("MLFLOW_UI", mlflow.get_tracking_uri()))
     page = f"{server}/#/experiments/{experiment.experiment_id}/runs/{run_id}"
     with wandb.init(
         id=run_id,
         resume="allow",
-        project=os.environ.get("WANDB_PROJECT"),
-        group=os.environ.get("WANDB_RUN_GROUP", experiment.name),
+        project=told("WANDB_PROJECT"),
+        group=told("WANDB_RUN_GROUP", experiment.name),
         job_type=re.split(r"[/\\#]", known.data.tags.get(MLFLOW_SOURCE_NAME, ""))[-1],  # the folder
         name=known.info.run_name,
         notes=f"The same run in MLflow: {page}",
@@ -193,9 +193,9 @@ def _name(uri: str) -> str:
 
 
 def _wandb() -> ModuleType:
-    os.environ.setdefault("WANDB_FINISH_TIMEOUT", "120")  # else for ever, if the server has gone
+    tell("WANDB_FINISH_TIMEOUT", "120", unless_set=True)  # else for ever, if the server has gone
     for variable in ("WANDB_DEBUG", "WANDB_CORE_DEBUG"):
-        os.environ.pop(variable, None)  # they would write the key into W&B's logs
+        tell(variable, None)  # they would write the key into W&B's logs
     try:
         import wandb
     except ImportError as error:

@@ -1,7 +1,6 @@
 """Kubernetes: a component runs as a job, in an image of `k8s/Dockerfile` and `src`."""
 
 import importlib.util
-import os
 import re
 import shlex
 import shutil
@@ -14,6 +13,7 @@ import mlflow
 import yaml
 from mlflow import MlflowClient
 
+from _utils.environment import told
 from _utils.internals import PROJECT_ENV, load_mlproject, run_for_project
 from _utils.pipeline.plan import Component
 
@@ -132,8 +132,8 @@ def command_for_bash(entry_point: "EntryPoint", params: dict[str, str]) -> str:
 def variables_of(run_id: str, experiment_id: str) -> dict[str, str]:
     """What the environment of a pod has, beside what the template gives it."""
     # MLflow's own variable: the server's address as pods see it
-    server = os.environ.get("KUBE_MLFLOW_TRACKING_URI") or mlflow.get_tracking_uri()
-    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {
+    server = told("KUBE_MLFLOW_TRACKING_URI") or mlflow.get_tracking_uri()
+    return {name: told(name) for name in PASSED_ON if told(name)} | {
         "MLFLOW_RUN_ID": run_id,
         "MLFLOW_EXPERIMENT_ID": experiment_id,
         "MLFLOW_TRACKING_URI": server,
