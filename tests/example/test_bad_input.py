@@ -110,7 +110,7 @@ class TestFoundByAComponent:
 
     def test_a_value_of_the_wrong_type(self, project):
         overrides = "main.steps=basic_cleaning cleaning.max_comb_mpg=many"
-        refused(project, overrides, "'many' is not of the type that MLproject declares, float.")
+        refused(project, overrides, "'many' is not of the type float: write a number")
 
     def test_a_wrong_parameter_of_the_model(self, project):
         overrides = "main.steps=train_random_forest modeling.random_forest.n_estimators=-1"
