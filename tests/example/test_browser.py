@@ -17,7 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 from servers import free_port
-from test_sweep import wait_for
+from small import wait_for
 
 from _utils.pipeline.processes import is_alive
 
