@@ -30,7 +30,7 @@ def _tell_missing_package(
         sys.__excepthook__(kind, error, trace)
         return
     cure = (
-        "activate the environment (source .venv/bin/activate), or let MLflow make one "
+        "activate the environment first (source .venv/bin/activate), or let MLflow make one "
         "(mlflow run . --env-manager uv)."
     )
     if MADE_BY_MLFLOW.fullmatch(Path(sys.prefix).name):
