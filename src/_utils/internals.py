@@ -136,13 +136,6 @@ def run_for_project(experiment_id: str, uri: str, entry_point: str, params: dict
     return get_or_create_run(None, uri, experiment_id, uri, None, entry_point, params).info.run_id
 
 
-def kubernetes_run() -> type:
-    """MLflow's class of a run on Kubernetes, which knows how to ask for the job's state."""
-    from mlflow.projects.kubernetes import KubernetesSubmittedRun
-
-    return KubernetesSubmittedRun
-
-
 def scoring_server() -> Any:
     """MLflow's scoring server as a module; `mlflow models serve` cannot follow an alias."""
     from mlflow.pyfunc import scoring_server

@@ -34,8 +34,6 @@ FUNCTIONS = [f for _, f in inspect.getmembers(internals, inspect.isfunction)]
 )
 def test_the_installed_version_still_has(name):
     module, _, attribute = name.partition(":")
-    if module == "mlflow.projects.kubernetes":
-        pytest.importorskip("kubernetes")
     try:
         exec(f"from {module} import {attribute}")
     except ImportError:

@@ -1,11 +1,9 @@
 """The pipeline as a user runs it: every command here is typed into a shell, in a clean clone."""
 
-import io
 import json
 import re
 import shlex
 
-import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, type_in
@@ -14,7 +12,6 @@ pytestmark = pytest.mark.slow
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 COMPONENTS = CONFIG["main"]["execute_steps"]
-OBJECTIVE = CONFIG["main"]["objective"]["metric"]
 
 
 def names(runs):
@@ -157,39 +154,6 @@ class TestMainPy:
         assert names(store.children(pipeline, "by_environment")) == ["data_extraction"]
         assert text.count("| mlflow\n") == 2  # main.py and the component
         assert "| wandb\n" not in text.replace(" ", "")
-
-
-class TestSweep:
-    COMMAND = (
-        "python main.py --steps=train_model modeling.random_forest.n_estimators=5 "
-        "modeling.max_tfidf_features=10 'modeling.random_forest.max_features=range(1,6,4)' -m"
-    )
-
-    def test_each_job_is_a_child_and_the_best_can_be_trained_again(self, typed, store, tmp_path):
-        text = typed(self.COMMAND)
-        sweep = store.pipeline()
-        jobs = store.children(sweep)
-        keys = ["modeling.max_tfidf_features", "modeling.random_forest.max_features"]
-        made_by = [tuple(job.data.params[key] for key in keys) for job in jobs]
-        assert sorted(made_by) == [("10", "1"), ("10", "5")]
-        for job, (words, share) in zip(jobs, made_by, strict=True):
-            assert f"{keys[0]}={words}" in job.info.run_name
-            (run,) = store.children(job)
-            assert run.data.params["max_tfidf_features"] == words
-            assert run.data.params["random_forest.max_features"] == share
-
-        assert {"jobs.csv", "jobs.png", "best.yaml"} <= store.files(sweep)
-        maes = {job.info.run_id: job.data.metrics[OBJECTIVE] for job in jobs}
-        best = min(maes, key=maes.get)
-        table = pd.read_csv(io.StringIO(store.text(sweep, "jobs.csv", tmp_path)))
-        assert table["run"].tolist() == sorted(maes, key=maes.get)
-        assert list(table) == ["rank", *keys, OBJECTIVE, "status", "run"]
-        (again,) = re.findall("^The best again: (.*)$", text, re.MULTILINE)
-        assert again in store.text(sweep, "best.yaml", tmp_path)
-        assert typed(f"{again} main.plan=true").startswith("reuse train_random_forest")
-        options = yaml.safe_load(store.text(sweep, "best.yaml", tmp_path))
-        given = store.client.get_run(best).data.params
-        assert dict(option.split("=", 1) for option in options) == given
 
 
 @pytest.fixture(scope="module")
