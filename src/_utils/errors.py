@@ -63,12 +63,3 @@ def _quoted(error: BaseException) -> BaseException | None:
     """
     handled = None if error.__suppress_context__ else error.__context__
     return handled if handled and str(handled) and str(handled) in str(error) else None
-
-
-def not_published(name: str, place: str, error: Exception) -> UserError:
-    """What to raise when an artifact could not be brought to its place."""
-    reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-    return UserError(
-        f"Artifact '{name}' could not be published to {place}: {reason}. "
-        "Mend that, then run the same command again."
-    )

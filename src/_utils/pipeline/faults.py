@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.projects.utils import load_project
 
 from _utils.artifacts.index import NAME
-from _utils.artifacts.stores import STORES, chosen_store
+from _utils.artifacts.stores import chosen_store, store
 from _utils.errors import UserError
 from _utils.masking import has_password, masked
 from _utils.models.registry import check_model_name, find_version
@@ -59,7 +59,7 @@ def in_project(component: Component) -> Iterator[str]:
         return
     declared = entry_point.parameters
     yield from in_command(name, entry_point)
-    package = STORES[chosen_store()].PACKAGE
+    package = getattr(store(chosen_store()), "PACKAGE", "")
     if package and project.env_config_path:
         listed = Path(project.env_config_path).read_text(encoding="utf-8")
         if not re.search(rf"- {package}\b", listed):
