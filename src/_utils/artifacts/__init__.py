@@ -1,4 +1,4 @@
-"""The words of a component: log_artifact, use_artifact. Bytes go to a store, and into the index."""
+"""The words of a component: log_artifact and use_artifact, between a store and the index."""
 
 import json
 import re
@@ -25,25 +25,16 @@ FORBIDDEN = re.compile(r'[\x00-\x1f#%?*:"<>|\\]|[ .]$')
 
 
 def log_artifact(
-    path: str | Path,
-    *,
-    type: str,
-    description: str = "",
-    name: str | None = None,
-    uri: str | None = None,
+    path: str | Path, *, type: str, description: str = "", name: str = "", uri: str = ""
 ) -> Artifact:
-    """Publish a file or folder as an artifact of the current run.
-
-    Other runs see the artifact when this run has finished, so a component that fails publishes
-    nothing.
+    """Publish a file or folder as an artifact; other runs see it when this run has finished.
 
     Args:
         path: The file or folder on this machine.
         type: What kind of thing it is, for example `raw_data` or `model`.
         description: One sentence for the reader.
         name: The artifact's name; by default that of the file or folder.
-        uri: Where MLflow has these bytes already, as for a logged model: the store `mlflow` keeps
-            no second copy.
+        uri: Where MLflow has the bytes of a logged model; the store `mlflow` makes no second copy.
     """
     path, chosen = Path(path), chosen_store()
     name = index.check_name(name or path.name)
@@ -75,15 +66,13 @@ def set_alias(reference: str, alias: str) -> None:
     MlflowClient().set_tag(run_id, index.alias_tag(name, alias), f"{time.time_ns():020}")
 
 
-def use_artifact(reference: str, type: str | None = None) -> Path:
+def use_artifact(reference: str) -> Path:
     """Fetch the artifact `name:version`, verify its content, and record it as input of this run.
 
-    If its bytes are in several places, those of this run's experiment come first; another copy
-    serves if these cannot be used.
+    If its bytes are in several places, those of this run's experiment come first.
 
     Args:
         reference: `name:<version>`, `name:latest` or `name:<alias>`.
-        type: The type that the artifact must have; None for any.
 
     Returns:
         The path of the file or folder on this machine. Do not change what is there.
@@ -94,42 +83,34 @@ def use_artifact(reference: str, type: str | None = None) -> Path:
             f"'{reference}' has no version from main.py, which has to know each input of a "
             "component: declare a parameter for it, in MLproject and in config.yaml."
         )
-    run_id, faults = current_run_id(), {}
+    run_id, fault = current_run_id(), None
     experiment_id = MlflowClient().get_run(run_id).info.experiment_id
     for artifact in index.find_copies(name, version, experiment_id):
+        if fault:
+            print(f"{fault}\nTrying the copy at {artifact.uri}.", file=sys.stderr)
         try:
-            path = _fetch(artifact, type)
+            path = _fetch(artifact)
         except Exception as error:  # each store has its own
-            faults[artifact.uri] = error
-            continue
-        for uri, fault in faults.items():
-            print(f"Using {artifact.uri}, since {uri} failed: {fault}", file=sys.stderr)
-        _record_input(run_id, artifact)
-        return path
-    if len(faults) == 1:
-        raise faults.popitem()[1]
-    lines = "\n".join(f"{uri}: {fault}" for uri, fault in faults.items())
-    raise UserError(f"No copy of '{reference}' can be used:\n{lines}")
+            fault = error
+        else:
+            _record_input(run_id, artifact)
+            return path
+    raise fault
 
 
-def _fetch(artifact: Artifact, type: str | None) -> Path:
+def _fetch(artifact: Artifact) -> Path:
     """Bring one copy of an artifact to this machine, and verify it."""
-    title = f"Artifact '{artifact.reference}'"
-    if type not in (None, artifact.type):
-        raise UserError(
-            f"{title} is of type '{artifact.type}', not '{type}': use another artifact, or change "
-            "the type in the call."
-        )
     try:
         path, digest = store(artifact.store).get(artifact)
     except Exception as error:
         if is_present(artifact):
             raise
-        raise UserError(f"{title} is gone from {artifact.uri}. {AGAIN}") from error
+        message = f"Artifact '{artifact.reference}' is gone from {artifact.uri}. {AGAIN}"
+        raise UserError(message) from error
     if digest != artifact.digest and not artifact.snapshot:
         raise UserError(
-            f"{title} was changed after it was published: expected SHA-256 {artifact.digest}, "
-            f"found {digest} at {artifact.uri}. {AGAIN}"
+            f"Artifact '{artifact.reference}' was changed after it was published: expected SHA-256 "
+            f"{artifact.digest}, found {digest} at {artifact.uri}. {AGAIN}"
         )
     return path
 
@@ -145,14 +126,13 @@ def _record_input(run_id: str, artifact: Artifact) -> None:
 
 
 def _check_files(path: Path, name: str) -> None:
-    """Raise UserError if there is no file, or one that a store could not keep."""
-    inside = [*path.rglob("*")]
-    if not any(file.is_file() for file in [path, *inside]):
+    files = [path, *path.rglob("*")]
+    if not any(file.is_file() for file in files):
         raise UserError(f"There is nothing at '{path}' to publish as artifact '{name}'.")
-    for file in [path, *inside]:
+    for file in files:
         if FORBIDDEN.search(file.name) or (file != path and file.is_symlink() and file.is_dir()):
             raise UserError(
-                f"Artifact '{name}' cannot have {str(file)!r}: some stores keep no links to "
-                'folders, and no names with # % ? * : " < > | \\ or a dot or space at the end. '
-                "Rename the file, or put a copy in place of the link."
+                f"Artifact '{name}' cannot have {str(file)!r}, which not every store keeps: name "
+                'the file without # % ? * : " < > | \\ and without a dot or space at the end; '
+                "publish a copy instead of a link to a folder."
             )

@@ -1,8 +1,7 @@
 """The index of artifacts: which versions exist, and where their bytes are.
 
-The index is MLflow itself. The run that published an artifact has the tags `output.<name>` (the
-version, which is the first 12 hex digits of the SHA-256 of the content) and `artifact.<name>` (the
-whole record). A run that used the artifact has the tag `input.<name>`.
+The index is MLflow itself: the run that published an artifact has the tags `output.<name>` (the
+version) and `artifact.<name>` (the whole record), a run that used it has the tag `input.<name>`.
 """
 
 import json
@@ -55,11 +54,11 @@ class Artifact:
 
 def check_name(name: str) -> str:
     """Return the name; raise UserError if an artifact cannot have it."""
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"'{name}' cannot be an artifact's name: use letters, digits, '_', '-' and '.'."
-        )
-    return name
+    if NAME.fullmatch(name):
+        return name
+    raise UserError(
+        f"'{name}' cannot be an artifact's name: use letters, digits, '_', '-' and '.'."
+    )
 
 
 def parse_reference(reference: str) -> tuple[str, str]:
@@ -84,10 +83,10 @@ def current_run_id() -> str:
 
 def enter(artifact: Artifact) -> Artifact:
     """Put an artifact into the index, and return it."""
-    client, name = MlflowClient(), artifact.name
+    set_tag, name = MlflowClient().set_tag, artifact.name
     record = asdict(artifact) | {"description": artifact.description[:1000]}  # a tag takes 8000
-    client.set_tag(artifact.run_id, f"artifact.{name}", json.dumps(record, ensure_ascii=False))
-    client.set_tag(artifact.run_id, f"output.{name}", artifact.version)  # last, for the searches
+    set_tag(artifact.run_id, f"artifact.{name}", json.dumps(record, ensure_ascii=False))
+    set_tag(artifact.run_id, f"output.{name}", artifact.version)  # last: searches look for it
     return artifact
 
 
@@ -98,13 +97,10 @@ def outputs_of(run: Run) -> list[Artifact]:
 
 
 def find_artifact(name: str, version: str, experiment_id: str | None = None) -> Artifact:
-    """Look up an artifact that a finished run published.
+    """Look up an artifact that a finished run published; raise UserError if there is none.
 
     `latest` is the newest in the experiment, or in all experiments if none is given. A digest or an
     alias is looked up in all experiments.
-
-    Raises:
-        UserError: It does not exist; the message lists what does.
     """
     return next(find_copies(name, version, experiment_id))
 
@@ -113,7 +109,7 @@ def find_copies(name: str, version: str, experiment_id: str | None = None) -> It
     """As `find_artifact`, but each place of the bytes: first in the experiment, then the newest."""
     search, everywhere = MlflowClient().search_runs, all_experiments()
     own = [experiment_id] if experiment_id else everywhere
-    tag, value, order, where = f"output.{name}", "!= ''", NEWEST, everywhere
+    where, tag, value, order = everywhere, f"output.{name}", "!= ''", NEWEST
     if version == LATEST:
         where = own
     elif DIGEST.fullmatch(version):
@@ -145,7 +141,7 @@ def _not_found(name: str, version: str, query: str, where: list[str]) -> UserErr
             f"--run-id {info.run_id}`, or if its experiment was deleted, `mlflow experiments "
             f"restore --experiment-id {info.experiment_id}`."
         )
-    runs = search(where, FINISHED, max_results=1000, order_by=[NEWEST])
+    runs = search(where, FINISHED, order_by=[NEWEST])
     outputs = [artifact for run in runs for artifact in outputs_of(run)]
     found = dict.fromkeys(each.reference for each in outputs if each.name == name)
     found = found or dict.fromkeys(each.name for each in outputs)

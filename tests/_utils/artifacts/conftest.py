@@ -31,7 +31,7 @@ def publish(scratch_store, tmp_path):
     return publish
 
 
-def read(reference, run=None, **options):
-    """The text of an artifact, used by a run in the experiment of another one."""
-    with component(experiment_id=run and mlflow.get_run(run).info.experiment_id):
-        return use_artifact(reference, **options).read_text()
+def read(reference):
+    """The text of an artifact, used by a run."""
+    with component():
+        return use_artifact(reference).read_text()

@@ -1,5 +1,6 @@
 """What holds for all artifacts, shown with the store `mlflow`."""
 
+import re
 from pathlib import Path
 
 import mlflow
@@ -84,13 +85,6 @@ def test_a_missing_version_or_name_lists_what_exists(publish):
             read(f"liste:{version}")
 
 
-def test_a_wrong_type(publish):
-    publish("typed.txt", "abc")
-    assert read("typed.txt:latest", type="text") == "abc"
-    with pytest.raises(UserError, match="is of type 'text', not 'model'"):
-        read("typed.txt:latest", type="model")
-
-
 def test_lineage_leads_from_a_run_to_artifacts_and_back(publish):
     artifact = publish("lineage.txt", "lineage")
     with component() as run:
@@ -124,7 +118,7 @@ def test_file_names_that_not_every_store_keeps_are_refused(tmp_path, name):
     path.parent.mkdir()
     path.touch()
     for each in (path, path.parent):
-        with pytest.raises(UserError, match="Rename the file"):
+        with pytest.raises(UserError, match="name the file without"):
             log_artifact(each, name="named", type="text")
 
 
@@ -135,7 +129,7 @@ def test_folders_that_not_every_store_keeps_are_refused(tmp_path):
     (tmp_path / "linked/link").symlink_to(tmp_path / "empty", target_is_directory=True)
     with pytest.raises(UserError, match="There is nothing at"):
         log_artifact(tmp_path / "empty", type="text")
-    with pytest.raises(UserError, match="put a copy in place of the link"):
+    with pytest.raises(UserError, match="publish a copy instead"):
         log_artifact(tmp_path / "linked", type="text")
 
 
@@ -198,11 +192,11 @@ class TestCopies:
             with component(experiment_id=mlflow.get_run(own.run_id).info.experiment_id):
                 assert str(use_artifact(own.reference)) == artifact.uri
             break_it(Path(artifact.uri))
-        printed = capsys.readouterr().err
-        assert "is gone from" in printed and "was changed after it was published" in printed
-        with pytest.raises(UserError, match=r"No copy of .* can be used") as raised:
+        with pytest.raises(UserError, match=f"is gone from {older.uri}"):
             read(own.reference)
-        assert all(f"\n{artifact.uri}: " in str(raised.value) for artifact in copies)
+        printed = capsys.readouterr().err
+        assert f"is gone from {own.uri}" in printed and f"Trying the copy at {newer.uri}" in printed
+        assert re.search(f"was changed after it was published.* at {newer.uri}", printed)
 
     def test_a_place_that_cannot_be_reached_is_passed_over(self, copies, monkeypatch, capsys):
         own, _, newest = copies

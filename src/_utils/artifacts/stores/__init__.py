@@ -7,7 +7,7 @@ get(artifact)           returns the path of the bytes on this machine, and their
                         always a copy of its own, since loading a model executes what is there
 is_present(artifact)    whether all bytes are still there, by their number
 
-and, if the store needs them,
+and if the store needs them:
 
 faults()                what keeps the store from working, each fault with its cure
 component_run(run_id)   the context that a component works in

@@ -12,7 +12,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -34,28 +33,23 @@ PACKAGE = "wandb"
 PLACE = "WANDB_PROJECT"
 SCHEME = "wandb://"  # then entity/project/artifact:version/file
 PATIENCE = 10  # seconds that the server may take to answer
-INSTEAD = "or keep artifacts in MLflow: main.artifact_store=mlflow."
 URL = "wandb.url"  # tag: the page of the W&B run
 
 
 def faults() -> list[str]:
     """What keeps the store from working: package, mode, key, or server."""
-    if not find_spec("wandb"):
-        return [f"W&B: install the package wandb (`pip install wandb`), {INSTEAD}"]
-    wandb = _wandb()
-    if (mode := wandb.setup().settings.mode) in ("offline", "disabled", "dryrun"):
-        return [
-            f"W&B: mode {mode} cannot hand artifacts to other components: set WANDB_MODE=online, "
-            f"{INSTEAD}"
-        ]
     try:
-        _ = wandb.Api(timeout=PATIENCE).viewer
-    except Exception as error:  # of the key, of the network, or of the server
-        return [
-            f"W&B: {str(error).rstrip('.')}. Check the key (`wandb login`, or set WANDB_API_KEY), "
-            f"WANDB_BASE_URL and the network, {INSTEAD}"
-        ]
-    return []
+        wandb = _wandb()
+        mode, _ = wandb.setup().settings.mode, wandb.Api(timeout=PATIENCE).viewer
+        if mode not in ("offline", "disabled", "dryrun"):
+            return []
+        reason = f"mode {mode} hands no artifacts to other components, set WANDB_MODE=online"
+    except Exception as error:  # of the package, the key, the network or the server
+        reason = str(error).rstrip(".")
+    return [
+        f"W&B: {reason}. Check the package wandb, the key (`wandb login`, or set WANDB_API_KEY), "
+        "WANDB_BASE_URL and the network, or use main.artifact_store=mlflow."
+    ]
 
 
 def put(path: Path, artifact: Artifact) -> str:
