@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,8 +22,10 @@ def put(path: Path, artifact: Artifact) -> str:
 
 def get(artifact: Artifact) -> tuple[Path, str]:
     """Download the bytes, unless they are on this machine and no model."""
-    folder = tempfile.mkdtemp(prefix="model-") if artifact.type == MODEL_TYPE else None
-    path = Path(download_artifacts(artifact.uri, dst_path=folder))
+    path = Path(download_artifacts(artifact.uri))
+    if artifact.type == MODEL_TYPE:
+        copy = Path(tempfile.mkdtemp(prefix="model-")) / path.name
+        path = (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
     return path, digest_of(path)
 
 
