@@ -25,7 +25,7 @@ def get(artifact: Artifact) -> tuple[Path, str]:
     path = Path(download_artifacts(artifact.uri))
     if artifact.type == MODEL_TYPE:
         copy = Path(tempfile.mkdtemp(prefix="model-")) / path.name
-        path = (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
+        path = Path((shutil.copytree if path.is_dir() else shutil.copy)(path, copy))
     return path, digest_of(path)
 
 
