@@ -72,22 +72,6 @@ def test_the_words_of_a_component_work(scratch_store, on_windows, tmp_path):
         MlflowClient().set_tag(run.info.run_id, "alias.a.txt:mine", "")
 
 
-def test_an_alias_of_before_is_still_read(scratch_store, tmp_path):
-    mlflow.set_experiment("before")
-    runs = []
-    for text in ("old", "new"):
-        (tmp_path / "b.txt").write_text(text)
-        with mlflow.start_run() as run:
-            artifact = log_artifact(tmp_path / "b.txt", type="text")
-        runs.append(run.info.run_id)
-    MlflowClient().set_tag(runs[0], "alias.b.txt:mine", f"{1:020}")
-    with mlflow.start_run():
-        assert use_artifact("b.txt:mine").read_text() == "old"
-    set_alias(artifact.reference, "mine")
-    with mlflow.start_run():
-        assert use_artifact("b.txt:mine").read_text() == "new"
-
-
 @pytest.mark.slow
 def test_windows_allows_all_names_of_a_pipeline(ran_once, on_windows):
     client, runs = store_of(ran_once).client, []

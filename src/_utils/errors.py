@@ -61,15 +61,6 @@ def _causes_of(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or (handled if is_quoted else None)
 
 
-def not_published(name: str, place: str, error: Exception) -> UserError:
-    """What to raise when the bytes of an artifact could not be stored."""
-    reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-    return UserError(
-        f"Artifact '{name}' could not be published to {place}: {reason}. "
-        "Fix the cause, then run the same command again."
-    )
-
-
 def did_you_mean(word: str, words: Iterable[str], otherwise: str = "") -> str:
     """The cure for a misspelt word: the most similar one of these, or else all of them."""
     near = difflib.get_close_matches(word, words, n=1)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
     from mlflow.projects._project_spec import Project
-    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 # MLflow's system tags: https://mlflow.org/docs/latest/ml/tracking/tracking-api#system-tags
 PARENT_RUN_ID = "mlflow.parentRunId"
@@ -34,20 +33,6 @@ def load_mlproject(folder: Path) -> Project:
     from mlflow.projects.utils import load_project
 
     return load_project(str(folder))
-
-
-def artifact_repository(uri: str) -> ArtifactRepository:
-    """The files below an artifact URI; `mlflow.artifacts` can neither delete nor give sizes."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    return get_artifact_repository(uri)
-
-
-def is_local_uri(uri: str) -> bool:
-    """Tell whether MLflow reads a URI from this machine's disk; else bytes would be copied."""
-    from mlflow.utils.uri import is_local_uri
-
-    return is_local_uri(uri)
 
 
 def is_made_up_name(run_name: str) -> bool:

@@ -186,7 +186,7 @@ def test_an_alias_is_pinned_to_the_version_that_has_it(plan, scratch_store, tmp_
     [
         (
             "main.artifact_store=mlfow",
-            "'mlfow' is no store: allowed are mlflow, wandb",
+            "no artifact store 'mlfow': use mlflow or",
         ),
         ("main.artifact_store=reference", "say where, with main.storage_url="),
     ],

@@ -1,59 +1,36 @@
-"""Digests of files and folders: the same content is the same digest, on any machine."""
+"""Digests of files and folders: the same content has the same digest, on any machine."""
 
 import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 BLOCK = 1 << 20  # bytes read at once
-MODEL = "MLmodel"  # a folder with this file is an MLflow model
-META = "registered_model_meta"  # MLflow writes it there when it loads models:/<name>/<version>
+META = "registered_model_meta"  # MLflow adds this file to a model that it loads by models:/...
 
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes; of a folder, that of its relative paths and their digests."""
-    return digest_of_files(content_of(path), open_file)
+    return digest_of_files(content_of(path), open)
 
 
 def content_of(path: Path) -> dict[str, Path]:
-    """The files that are the content of a file or folder, by relative path ("" for a file)."""
+    """The files in a folder by relative path, links followed; a single file has the path ""."""
     if not path.is_dir():
         return {"": path}
-    # With what lies behind links to folders: nobody can publish one, but somebody could add it
     walk = os.walk(path, followlinks=True)
-    found = (Path(folder, name) for folder, _, names in walk for name in names)
-    return without_meta(
-        {file.relative_to(path).as_posix(): file for file in found if file.is_file()}
-    )
+    files = (Path(folder, name) for folder, _, names in walk for name in names)
+    content = {file.relative_to(path).as_posix(): file for file in files if file.is_file()}
+    return {relative: file for relative, file in content.items() if relative != META}
 
 
-def without_meta(files: Mapping[str, Any]) -> dict[str, Any]:
-    """The same files, by relative path, without those that MLflow adds to models."""
-    added = {name for name in files if name.endswith(META) and _beside(name) in files}
-    return {name: file for name, file in files.items() if name not in added}
-
-
-def _beside(meta: str) -> str:
-    return meta.removesuffix(META) + MODEL
-
-
-def open_file(path: Path) -> BinaryIO:
-    """Open a file of this machine for reading."""
-    return path.open("rb")
-
-
-def digest_of_files(files: Mapping[str, Any], open_: Callable[[Any], BinaryIO]) -> str:
-    """The same of files anywhere.
-
-    Args:
-        files: Relative path -> what `open_` takes; of a single file the path is empty.
-        open_: Opens one of them for reading.
-    """
+def digest_of_files(files: Mapping[str, Any], open_: Callable[[Any, str], Any]) -> str:
+    """The digest of files anywhere, by relative path, that `open_(file, "rb")` opens."""
     digests = {}
-    for relative, place in files.items():
+    for relative, file in files.items():
         sha = hashlib.sha256()
-        with open_(place) as stream:
+        with open_(file, "rb") as stream:
             while block := stream.read(BLOCK):
                 sha.update(block)
         digests[relative] = sha.hexdigest()

@@ -1,35 +1,35 @@
-"""The index of artifacts: which versions there are, and where their bytes lie.
+"""The index of artifacts: which versions exist, and where their bytes are.
 
-The version of an artifact is the first 12 hex digits of the SHA-256 of its content. The index is
-MLflow itself: the run that made an artifact carries the tags `output.<name>` (the version) and
-`artifact.<name>` (all that is known of it), the run that used it carries `input.<name>`.
+The index is MLflow itself: the run that published an artifact has the tags `output.<name>` (the
+version) and `artifact.<name>` (the whole record), a run that used it has the tag `input.<name>`.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
-from mlflow.store.entities.paged_list import PagedList
+from mlflow.entities import Run, ViewType
 
+from _utils.environment import told
 from _utils.errors import UserError
 
 LATEST = "latest"
-PINNED = "ARTIFACTS_PINNED"  # variable: main.py has given each input of a component its version
+PINNED = "ARTIFACTS_PINNED"  # variable: main.py has replaced `latest` and aliases by versions
+MODEL_TYPE = "model"  # the type of artifacts that are executed when they are loaded
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 DIGEST = re.compile(r"[0-9a-f]{12}")
+TAKEN = re.compile(r"[0-9a-f]{12}|v\d+")  # looks like a version, here or at W&B
 NEWEST = "attributes.end_time DESC"
 FINISHED = "attributes.status = 'FINISHED'"
-LISTED = 5  # versions, names or copies that an error lists
-MAX_TAG = 8000  # characters; MLflow cuts off the rest
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One version of an artifact, as its producer's tags tell it."""
+    """One version of an artifact, as its record in the run that published it."""
 
     name: str
     digest: str  # SHA-256 of the content, 64 hex digits
@@ -37,9 +37,9 @@ class Artifact:
     size: int  # bytes
     type: str
     description: str
-    run_id: str  # of the run that made it
-    store: str  # where its bytes are kept: mlflow, wandb or reference
-    snapshot: str = ""  # the user's own id of the content, if the digest is of that
+    run_id: str  # the run that published it
+    store: str  # the store that has the bytes
+    snapshot: str = ""  # the user's own id of the content, if the digest is that of the id
 
     @property
     def version(self) -> str:
@@ -48,209 +48,123 @@ class Artifact:
 
     @property
     def reference(self) -> str:
-        """What names this version everywhere: `<name>:<version>`."""
+        """How parameters name this version."""
         return f"{self.name}:{self.version}"
-
-    @property
-    def folder(self) -> str:
-        """Where its bytes lie in a run or a storage, and no other content: `<name>/<version>`."""
-        return f"{self.name}/{self.version}"
 
 
 def check_name(name: str) -> str:
-    """The name, if an artifact can have it; raises UserError if not."""
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"'{name}' cannot be an artifact's name: use letters, digits, '_', '-' and '.'."
-        )
-    return name
+    """Return the name; raise UserError if an artifact cannot have it."""
+    if NAME.fullmatch(name):
+        return name
+    raise UserError(
+        f"'{name}' cannot be an artifact's name: use letters, digits, '_', '-' and '.'."
+    )
 
 
 def parse_reference(reference: str) -> tuple[str, str]:
-    """Split `name:version`; the version may be `latest` or an alias.
-
-    Raises:
-        UserError: Either half is not allowed.
-    """
+    """Split `name:version`, where the version may be `latest` or an alias."""
     name, _, version = reference.partition(":")
     if not NAME.fullmatch(name) or not NAME.fullmatch(version):
         raise UserError(
-            f"'{reference}' names no artifact: write <name>:{LATEST}, <name>:<alias> or "
-            "<name>:<version>, the version being 12 hex digits."
+            f"'{reference}' is not an artifact reference: write <name>:{LATEST}, <name>:<alias> or "
+            "<name>:<version>, where the version has 12 hex digits."
         )
     return name, version
 
 
-def enter(artifact: Artifact) -> Artifact:
-    """Put an artifact into the index, as made by its run; returns it.
+def current_run_id() -> str:
+    """The run that this process works for: the active one, or the one MLflow launched it for."""
+    if run := mlflow.active_run():
+        return run.info.run_id
+    if run_id := told("MLFLOW_RUN_ID"):
+        return run_id
+    raise UserError("No MLflow run is active: start one with mlflow.start_run() first.")
 
-    Raises:
-        UserError: What is known of it does not fit into a tag.
-    """
-    client = MlflowClient()
-    client.set_tag(artifact.run_id, f"artifact.{artifact.name}", record_of(artifact))
-    # The version comes last: before it nothing refers to the bytes.
-    client.set_tag(artifact.run_id, f"output.{artifact.name}", artifact.version)
+
+def enter(artifact: Artifact) -> Artifact:
+    """Put an artifact into the index, and return it."""
+    set_tag, name = MlflowClient().set_tag, artifact.name
+    record = asdict(artifact) | {"description": artifact.description[:1000]}  # a tag takes 8000
+    set_tag(artifact.run_id, f"artifact.{name}", json.dumps(record, ensure_ascii=False))
+    set_tag(artifact.run_id, f"output.{name}", artifact.version)  # last: searches look for it
     return artifact
 
 
-def record_of(artifact: Artifact) -> str:
-    """All that is known of an artifact, as JSON that fits into a tag.
-
-    A description that is too long is shortened, for it is for readers only.
-
-    Raises:
-        UserError: The rest is too long.
-    """
-    kept = artifact.description
-    while len(record := json.dumps(asdict(artifact), ensure_ascii=False)) > MAX_TAG and kept:
-        kept = kept[: len(kept) * 9 // 10]
-        artifact = replace(artifact, description=f"{kept}…")
-    if len(record) > MAX_TAG:
-        raise UserError(
-            f"Artifact '{artifact.name}' cannot be recorded: its URI, type and snapshot take "
-            f"{len(record)} characters, more than the {MAX_TAG} of a tag of MLflow: shorten them."
-        )
-    return record
+def outputs_of(run: Run) -> list[Artifact]:
+    """The artifacts that a run published, or took over from the run that was reused."""
+    records = (value for key, value in run.data.tags.items() if key.startswith("artifact."))
+    return [Artifact(**json.loads(record)) for record in records]
 
 
 def find_artifact(name: str, version: str, experiment_id: str | None = None) -> Artifact:
-    """Look an artifact up among the finished runs.
+    """Look up an artifact that a finished run published; raise UserError if there is none.
 
-    `latest` is the newest published in that experiment, or in any if none is given. A digest says
-    what the bytes are, and an alias was given on purpose: those may come from any experiment.
-
-    Raises:
-        UserError: It is not there; the message lists what is.
+    `latest` is the newest in the experiment, or in all experiments if none is given. A digest or an
+    alias is looked up in all experiments.
     """
     return next(find_copies(name, version, experiment_id))
 
 
 def find_copies(name: str, version: str, experiment_id: str | None = None) -> Iterator[Artifact]:
-    """All places where an artifact's bytes lie, those of the experiment first, then the newest.
-
-    Raises:
-        UserError: There is none; as `find_artifact`.
-    """
-    exact = version if DIGEST.fullmatch(version) else _resolve(name, version, experiment_id)
-    wanted = f"tags.`output.{name}` = '{exact}' and {FINISHED}"
+    """As `find_artifact`, but each place of the bytes: first in the experiment, then the newest."""
     search, everywhere = MlflowClient().search_runs, all_experiments()
-    places, unreadable = set(), ""
-    for where in [[experiment_id], everywhere] if experiment_id else [everywhere]:
-        for run in all_pages(search, where, wanted, order_by=[NEWEST], max_results=10):
-            found = next((each for each in outputs_of(run) if each.name == name), None)
-            if not found:
-                unreadable = run.info.run_id
-            elif found.uri not in places:
-                places.add(found.uri)
-                yield found
-    if unreadable and not places:
-        raise UserError(
-            f"The record of artifact '{name}:{exact}' in run {unreadable} cannot be read: make it "
-            "again, by running the component that does with main.rerun=[<component>]."
-        )
-    if not places:
-        raise _never_published(name, version, wanted, everywhere)
-
-
-def _resolve(name: str, version: str, experiment_id: str | None) -> str:
-    """The version that `latest` or an alias stands for."""
-    where, search = all_experiments(), MlflowClient().search_runs
-    tags = [
-        alias_tag(name, version),
-        f"alias.{name}:{version}",
-    ]  # older ones: Windows has no colons
+    own = [experiment_id] if experiment_id else everywhere
+    where, tag, value, order = everywhere, f"output.{name}", "!= ''", NEWEST
     if version == LATEST:
-        where, tags = [experiment_id] if experiment_id else where, [f"output.{name}"]
-    found = []
-    for tag in tags:
-        order = NEWEST if version == LATEST else f"tags.`{tag}` DESC"
-        runs = search(where, f"tags.`{tag}` != '' and {FINISHED}", order_by=[order], max_results=1)
-        found += [(run.data.tags[tag], run.data.tags[f"output.{name}"]) for run in runs]
-    if not found:
-        raise _never_published(name, version, f"tags.`{tags[0]}` != '' and {FINISHED}", where)
-    return max(found)[1]
-
-
-def _never_published(name: str, version: str, wanted: str, where: list[str]) -> UserError:
-    """What to raise if no run that is there has published this: what is there instead."""
-    client, anywhere = MlflowClient(), where
-    if version != LATEST:
-        anywhere = [each.experiment_id for each in _experiments(ViewType.ALL)]
-    deleted = client.search_runs(anywhere, wanted, ViewType.DELETED_ONLY, 1, [NEWEST])
-    if deleted:
-        return _was_deleted(f"{name}:{version}", deleted[0])
-    search, options = client.search_runs, {"order_by": [NEWEST], "max_results": 100}
-    of_name = all_pages(search, where, f"tags.`output.{name}` != '' and {FINISHED}", **options)
-    if versions := _first(run.data.tags[f"output.{name}"] for run in of_name):
-        there = f"Versions of it: {', '.join(versions)}."
+        where = own
+    elif DIGEST.fullmatch(version):
+        value = f"= '{version}'"
     else:
-        runs = all_pages(search, where, FINISHED, **options)
-        names = _first(artifact.name for run in runs for artifact in outputs_of(run))
-        there = f"Artifacts there: {', '.join(names) or 'none'}."
-    if version == LATEST:
+        tag = alias_tag(name, version)
+        order = f"tags.`{tag}` DESC"
+    query = f"tags.`{tag}` {value} and {FINISHED}"
+    if not (runs := search(where, query, max_results=1, order_by=[order])):
+        raise _not_found(name, version, query, where)
+    query = f"tags.`output.{name}` = '{runs[0].data.tags[f'output.{name}']}' and {FINISHED}"
+    places = set()
+    for where in (own, everywhere):
+        for run in all_pages(search, where, query, order_by=[NEWEST], max_results=10):
+            artifact = next(each for each in outputs_of(run) if each.name == name)
+            if artifact.uri not in places:
+                places.add(artifact.uri)
+                yield artifact
+
+
+def _not_found(name: str, version: str, query: str, where: list[str]) -> UserError:
+    """The error if no finished run has an artifact: how to get it, or what exists instead."""
+    search, message = MlflowClient().search_runs, f"Artifact '{name}:{version}' was "
+    anywhere = where if version == LATEST else all_experiments(ViewType.ALL)
+    if deleted := search(anywhere, query, ViewType.DELETED_ONLY, 1, [NEWEST]):
+        info = deleted[0].info
         return UserError(
-            f"'{name}:{LATEST}' was never published in this experiment: run the component that "
-            f"makes it first, one with a parameter ..._artifact={name}, or all of them with "
-            f"steps=all. {there}"
+            f"{message}deleted with run {info.run_id}: restore the run with `mlflow runs restore "
+            f"--run-id {info.run_id}`, or if its experiment was deleted, `mlflow experiments "
+            f"restore --experiment-id {info.experiment_id}`."
         )
-    return UserError(f"Artifact '{name}:{version}' was never published. {there}")
-
-
-def _was_deleted(reference: str, run: Run) -> UserError:
-    """What to raise if the run that published an artifact was deleted, as in MLflow's UI."""
-    run_id, experiment_id = run.info.run_id, run.info.experiment_id
-    experiment = MlflowClient().get_experiment(experiment_id)
-    what, command = f"run {run_id}", f"mlflow runs restore --run-id {run_id}"
-    if experiment.lifecycle_stage == LifecycleStage.DELETED:
-        what = f"experiment '{experiment.name}'"
-        command = f"mlflow experiments restore --experiment-id {experiment_id}"
-    return UserError(
-        f"Artifact '{reference}' was deleted with the {what} that published it: restore it with "
-        f"`{command}`, or make it again."
-    )
-
-
-def _first(values: Iterator[str]) -> list[str]:
-    """The first different ones, as many as an error lists."""
-    found: list[str] = []
-    while len(found) < LISTED and (value := next(values, None)):
-        found += [value] * (value not in found)
-    return found
+    runs = search(where, FINISHED, order_by=[NEWEST])
+    outputs = [artifact for run in runs for artifact in outputs_of(run)]
+    found = dict.fromkeys(each.reference for each in outputs if each.name == name)
+    found = found or dict.fromkeys(each.name for each in outputs)
+    message += "never published"
+    if version == LATEST:
+        message += " in this experiment: first run the component that makes it, or steps=all"
+    return UserError(f"{message}. Available: {', '.join([*found][:5]) or 'no artifacts'}.")
 
 
 def alias_tag(name: str, alias: str) -> str:
-    """The tag of a run whose artifact got this alias; of several the last that got it counts."""
+    """The tag of a run whose artifact got this alias; the last run that got it counts."""
     return f"alias.{name}/{alias}"
 
 
-def all_experiments() -> list[str]:
-    """The ids of the store's experiments."""
-    return [experiment.experiment_id for experiment in _experiments(ViewType.ACTIVE_ONLY)]
+def all_experiments(view: int = ViewType.ACTIVE_ONLY) -> list[str]:
+    """The ids of all experiments of the tracking store."""
+    return [each.experiment_id for each in all_pages(MlflowClient().search_experiments, view)]
 
 
-def _experiments(view: int) -> Iterator[Experiment]:
-    return all_pages(MlflowClient().search_experiments, view)
-
-
-def all_pages(search: Callable[..., PagedList], *arguments: Any, **options: Any) -> Iterator[Any]:
-    """What a search of MLflow's client finds: not the first page alone, each as it is needed."""
+def all_pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
+    """The results of a search of MLflow's client, page after page as they are needed."""
     page = search(*arguments, **options)
     yield from page
     while page.token:
         page = search(*arguments, **options, page_token=page.token)
         yield from page
-
-
-def outputs_of(run: Run) -> list[Artifact]:
-    """The artifacts that a run published, but for those whose record cannot be read."""
-    names = (key.removeprefix("output.") for key in run.data.tags if key.startswith("output."))
-    return [artifact for name in names if (artifact := _read(run, name))]
-
-
-def _read(run: Run, name: str) -> Artifact | None:
-    before_stores = {"run_id": run.info.run_id, "store": "mlflow"}  # older tags lack these
-    try:
-        return Artifact(**before_stores | json.loads(run.data.tags[f"artifact.{name}"]))
-    except (KeyError, TypeError, ValueError):  # cut off, or written by hand
-        return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from _utils.pipeline.backend import LocalBackend, start_process
-from _utils.pipeline.plan import Component
+from _utils.pipeline.component import Component
 
 # On the node: the command ($1), whose exit status becomes a file ($2) that this machine sees
 ON_NODE = 'bash -c "$1"; status=$?; echo $status > "$2"; exit $status'

@@ -53,7 +53,7 @@ class Main(Section):
     reuse: bool
     rerun: Names
     artifact_store: str
-    storage_url: str | None
+    storage_url: str | None = None
     backend: str
     backend_config: dict[str, Any] | None
     objective: Objective

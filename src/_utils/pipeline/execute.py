@@ -23,8 +23,8 @@ from _utils.errors import UserError
 from _utils.internals import PARENT_RUN_ID, process_of, shell_error
 from _utils.masking import without_secrets
 from _utils.pipeline.backend import MLFLOWS_NAMES
+from _utils.pipeline.component import Component, as_latest
 from _utils.pipeline.log import Log
-from _utils.pipeline.plan import Component, as_latest
 from _utils.pipeline.processes import end_processes, typed_command, working_for
 from _utils.pipeline.report import Result, console
 from _utils.pipeline.reuse import (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import mlflow
 
 from _utils.artifacts.index import check_name, parse_reference
-from _utils.artifacts.stores import STORES, chosen_store
+from _utils.artifacts.stores import chosen_store, store
 from _utils.capabilities import load_capability
 from _utils.environment import told
 from _utils.errors import UserError, did_you_mean
@@ -22,7 +22,7 @@ from _utils.project import Parameter
 from _utils.variables import own_text
 
 if TYPE_CHECKING:
-    from _utils.pipeline.plan import Component
+    from _utils.pipeline.component import Component
 
 BACKENDS = ("local", "slurm", "kubernetes", "databricks")  # where components run
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit
@@ -32,7 +32,7 @@ def faults_of(component: Component) -> Iterator[str]:
     """All faults of a component: its MLproject, its environment, its values, where it runs."""
     name, project = component.name, component.project
     yield from in_command(f"src/{name}/MLproject", project.command, [*project.parameters])
-    package = STORES[chosen_store()].PACKAGE
+    package = getattr(store(chosen_store()), "PACKAGE", "")
     listed = project.conda_file.read_text("utf-8") if project.conda_file else f"- {package}"
     if package and not re.search(rf"- {package}\b", listed):
         yield (

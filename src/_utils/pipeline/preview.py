@@ -11,9 +11,10 @@ from rich.markup import escape
 from sqlalchemy.engine import make_url
 
 from _utils.artifacts.index import LATEST, parse_reference
+from _utils.pipeline.component import Component, as_latest
 from _utils.pipeline.config import read_config
 from _utils.pipeline.doctor import check_machine
-from _utils.pipeline.plan import Component, as_latest, make_plan
+from _utils.pipeline.plan import make_plan
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
 from _utils.pipeline.runs import faults_told, find_experiment

@@ -25,7 +25,7 @@ from _utils.artifacts.digests import digest_of
 from _utils.artifacts.index import all_experiments, all_pages, outputs_of
 from _utils.artifacts.stores import chosen_place
 from _utils.environment import told
-from _utils.pipeline.plan import Component
+from _utils.pipeline.component import Component
 from _utils.pipeline.runs import SWEEP
 from _utils.pipeline.sources import named_by, sources_of
 from _utils.variables import counted

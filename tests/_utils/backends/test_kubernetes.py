@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from _utils.backends import kubernetes
 from _utils.internals import load_mlproject
-from _utils.pipeline.plan import Component
+from _utils.pipeline.component import Component
 
 CONDA_FILES = [
     *ROOT.glob("src/*/conda.yml"),

@@ -8,7 +8,7 @@ import pytest
 
 from _utils.backends import slurm
 from _utils.pipeline import execute
-from _utils.pipeline.plan import Component
+from _utils.pipeline.component import Component
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from mlflow.exceptions import MlflowException
 from _utils import capabilities
 from _utils.errors import UserError
 from _utils.pipeline import execute
+from _utils.pipeline.component import Component
 from _utils.pipeline.faults import in_backend
-from _utils.pipeline.plan import Component
 
 
 def component(backend: str) -> Component:

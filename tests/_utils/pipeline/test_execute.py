@@ -9,9 +9,9 @@ from mlflow.exceptions import MlflowException
 from _utils.errors import UserError
 from _utils.pipeline import execute
 from _utils.pipeline.backend import LocalBackend
+from _utils.pipeline.component import Component
 from _utils.pipeline.execute import check_outputs, project_path, raise_for_failure, run_components
 from _utils.pipeline.log import Log
-from _utils.pipeline.plan import Component
 from _utils.pipeline.report import Result
 from _utils.pipeline.reuse import cache_key, find_run, make_reusable
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from _utils.pipeline.component import Component
 from _utils.pipeline.faults import faults_of
-from _utils.pipeline.plan import Component
 from _utils.project import read_project
 
 EACH_TYPE = {

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from _utils.pipeline.plan import Component
+from _utils.pipeline.component import Component
 from _utils.pipeline.preview import as_mermaid
 
 MAKE = {"input_artifact": "from.csv:latest", "artifact_name": "a.csv"}

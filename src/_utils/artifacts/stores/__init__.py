@@ -1,67 +1,76 @@
-"""Where the bytes of artifacts are kept: one of three stores. The index is always MLflow.
+"""Where the bytes of artifacts are kept; the index of them is always MLflow.
 
-A store is a module with these functions:
+A store is a module `<name>_store.py` in this folder. It has
 
-faults()                     what keeps it from working, each with its cure
-put(path, artifact)          keep the bytes of a new version; returns their URI
-get(artifact, folder)        bring them to this machine; returns their path and their digest
-is_present(artifact)         whether all bytes are there, by their number
-component_run(run_id)        what a component works within
-PACKAGE                      what the conda.yml of a component has to have
+put(path, artifact)     keeps the bytes of a new version; returns their URI
+get(artifact)           returns the path of the bytes on this machine, and their digest; of a model
+                        always a copy of its own, since loading a model executes what is there
+is_present(artifact)    whether all bytes are still there, by their number
+
+and if the store needs them:
+
+faults()                what keeps the store from working, each fault with its cure
+component_run(run_id)   the context that a component works in
+PACKAGE                 the package that the conda.yml of each component must list
+PLACE                   the environment variable that says where in the store new bytes go
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from _utils.artifacts.stores import mlflow_store, reference_store, wandb_store
+from _utils.capabilities import load_capability
 from _utils.environment import tell, told
 from _utils.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-STORES = {"mlflow": mlflow_store, "wandb": wandb_store, "reference": reference_store}
-PLACES = {"wandb": "WANDB_PROJECT", "reference": "STORAGE_URL"}  # variables: where within a store
+    from _utils.artifacts.index import Artifact
+
+
+def store_names() -> list[str]:
+    """The names of the stores that this project has."""
+    modules = (module.name.rpartition("_") for module in iter_modules(__path__))
+    return sorted(name for name, _, suffix in modules if suffix == "store")
+
+
+def store(name: str) -> ModuleType:
+    """The store of that name; raises UserError if this project does not have it."""
+    if name not in store_names():
+        raise UserError(f"There is no artifact store '{name}': use {' or '.join(store_names())}.")
+    return load_capability(f"artifacts.stores.{name}_store", f"main.artifact_store={name}")
+
+
+def is_present(artifact: Artifact) -> bool:
+    """Tell whether all bytes of an artifact are still there, by their number."""
+    return store(artifact.store).is_present(artifact)
 
 
 def chosen_store() -> str:
-    """The store that new artifacts go to, by name.
-
-    Raises:
-        UserError: There is no store of that name.
-    """
-    name = told("ARTIFACT_STORE", "mlflow")
-    if name not in STORES:
-        raise UserError(
-            f"main.artifact_store '{name}' is no store: allowed are {', '.join(STORES)}."
-        )
-    return name
+    """The name of the store for new artifacts."""
+    return told("ARTIFACT_STORE", "mlflow")
 
 
 def chosen_place() -> str:
-    """The store and, if there are several, the place in it: `reference s3://bucket`."""
-    store = chosen_store()
-    return f"{store} {told(PLACES[store])}".strip() if store in PLACES else store
+    """The store for new artifacts and the place in it, such as `reference s3://bucket`."""
+    return f"{chosen_store()} {told(getattr(store(chosen_store()), 'PLACE', ''))}".strip()
 
 
 def component_run(run_id: str) -> AbstractContextManager:
-    """What the component of this MLflow run works within, by the store that is chosen."""
-    return STORES[chosen_store()].component_run(run_id)
+    """The context that the component of this MLflow run works in."""
+    return getattr(store(chosen_store()), "component_run", nullcontext)(run_id)
 
 
 def choose_store(main: DictConfig) -> list[str]:
-    """Let the artifacts of this process and of its components go where the config says.
-
-    They are told by environment variables, so that a component works the same by itself.
-
-    Args:
-        main: The section `main` of the config.
+    """Tell the components where the section `main` of the config has new artifacts go.
 
     Returns:
-        What keeps the store from working, each with its cure.
+        What keeps the store from working, each fault with its cure.
     """
     url = str(main.storage_url or "")
     if url and "://" not in url:
@@ -71,7 +80,7 @@ def choose_store(main: DictConfig) -> list[str]:
     tell("WANDB_PROJECT", str(main.project_name))
     tell("WANDB_RUN_GROUP", str(main.experiment_name))
     try:
-        return STORES[chosen_store()].faults()
+        return getattr(store(chosen_store()), "faults", list)()
     except UserError as error:
-        tell("ARTIFACT_STORE", "mlflow")  # so that other faults can be found as well
-        return [str(error)]
+        tell("ARTIFACT_STORE", "mlflow")  # so that the other faults can be found
+        return [f"main.artifact_store: {error}"]

@@ -1,146 +1,147 @@
-"""Artifacts kept in the user's own storage or database; MLflow holds URI, digest and size only.
+"""Artifacts kept in the user's own storage or database; MLflow has only their URI and digest.
 
 A URI is anything that fsspec can open, or a table: `postgresql://host/database/table`. Users and
-passwords come from the environment (AWS_..., PGUSER, PGPASSWORD and the like), never from the URI.
+passwords come from the environment (AWS_..., PGUSER, PGPASSWORD), never from the URI.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
-from uuid import uuid4
 
-from _utils.artifacts.digests import digest_of, digest_of_files
+from _utils.artifacts.digests import content_of, digest_of, digest_of_files
+from _utils.artifacts.index import MODEL_TYPE, Artifact, check_name, current_run_id, enter
 from _utils.artifacts.stores import table
 from _utils.environment import told
-from _utils.errors import UserError, not_published
+from _utils.errors import UserError
 from _utils.masking import has_password, masked
 from _utils.tabular.fetch import path_in
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-    from _utils.artifacts.index import Artifact
+PACKAGE = "fsspec"
+PLACE = "STORAGE_URL"
 
-PACKAGE = "fsspec"  # what the conda.yml of a component has to have
+
+def log_reference(
+    uri: str, *, type: str, name: str, description: str = "", snapshot: str = ""
+) -> Artifact:
+    """Publish data that lies somewhere already, by its URI alone.
+
+    Args:
+        uri: A file, a folder, or a table: `postgresql://host/database/table`.
+        type: What kind of thing it is.
+        name: The artifact's name.
+        description: One sentence for the reader.
+        snapshot: Your own id of the content, which is trusted. Without it the content is read now,
+            and verified at each use.
+    """
+    _refuse_secrets(uri)
+    if snapshot:
+        digest, size = hashlib.sha256(snapshot.encode()).hexdigest(), 0
+    elif table.is_table(uri):
+        digest, size = table.describe(uri)
+    else:
+        with _storage(uri) as (system, root):
+            if not (files := _files(system, root)):
+                raise FileNotFoundError("there is no such file or folder")
+            digest, size = (
+                digest_of_files(files, system.open),
+                sum(map(system.size, files.values())),
+            )
+    about = (type, description, current_run_id(), "reference", snapshot)
+    return enter(Artifact(check_name(name), digest, uri, size, *about))
 
 
 def faults() -> list[str]:
-    """What keeps it from working: no storage, one that does not answer, one without permission."""
-    url = told("STORAGE_URL")
-    if not url:
+    """What keeps the store from working: no storage, or one that refuses us."""
+    if not (url := told(PLACE)):
         return ["main.artifact_store is reference: say where, with main.storage_url=<path or URL>."]
     try:
         _refuse_secrets(url)
-        system, root = _open(url)
-        if not _is_local(system):
-            system.info(root.partition("/")[0])  # the bucket
-        elif not _can_be_written(Path(root)):
-            return [f"main.storage_url {url} cannot be written: choose another, or mend that."]
+        with _storage(url) as (system, root):
+            if not _is_local(system):
+                system.info(root.partition("/")[0])  # the bucket
+                return []
+            folder = next(each for each in [Path(root), *Path(root).parents] if each.exists())
+            if not (folder.is_dir() and os.access(folder, os.W_OK)):
+                raise PermissionError("it cannot be written")
     except UserError as error:
         return [f"main.storage_url: {error}"]
-    except Exception as error:  # every file system of fsspec has errors of its own
-        return [f"main.storage_url {url}: {_explain(error)}"]
     return []
 
 
 def put(path: Path, artifact: Artifact) -> str:
-    """Write the bytes under `<storage_url>/<name>/<version>`; returns where they are."""
+    """Write the bytes under `<storage_url>/<name>/<version>`; returns their URI."""
     if found := faults():
         raise UserError("\n".join(found))
-    base = told("STORAGE_URL").rstrip("/")
-    uri = f"{base}/{artifact.folder}/{path.name}"
-    try:
-        system, root = _open(uri)
-        for file in path.rglob("*") if path.is_dir() else [path]:
-            if file.is_file():
-                relative = file.relative_to(path).as_posix() if file != path else ""
-                _write(system, file, f"{root}/{relative}".rstrip("/"))
-    except Exception as error:  # every file system of fsspec has errors of its own
-        raise not_published(artifact.name, uri, error) from error
+    uri = f"{told(PLACE).rstrip('/')}/{artifact.name}/{artifact.version}/{path.name}"
+    with _storage(uri) as (system, root):
+        for name, file in content_of(path).items():
+            place = f"{root}/{name}".rstrip("/")
+            if not _is_local(system):
+                system.put_file(str(file), place)
+                continue
+            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            # Readers must see all of a file or nothing; object stores do so by themselves
+            with tempfile.TemporaryDirectory(dir=Path(root).parent) as partial:
+                Path(shutil.copy(file, partial)).replace(place)
     return uri
 
 
-def get(artifact: Artifact, folder: Path) -> tuple[Path, str]:
-    """Bring the bytes to this machine, if they are not there; of a table, its rows as parquet."""
+def get(artifact: Artifact) -> tuple[Path, str]:
+    """Download the bytes, unless they are on this machine and no model."""
     if table.is_table(artifact.uri):
-        return table.get(artifact, folder)
-    try:
-        system, root = _open(artifact.uri)
-        if _is_local(system):
-            return Path(root), digest_of(Path(root))
-        target = path_in(folder, PurePosixPath(root).name)
-        for name, place in _files(system, root).items():
-            file = target / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            system.get_file(place, str(file))
-        return target, digest_of(target)
-    except (OSError, UserError):  # the former of this machine
-        raise
-    except Exception as error:
-        raise UserError(f"{artifact.uri}: {_explain(error)}") from error
+        return table.get(artifact)
+    with _storage(artifact.uri) as (system, root):
+        path = Path(root)
+        if not _is_local(system) or artifact.type == MODEL_TYPE:
+            path = path_in(Path(tempfile.mkdtemp(prefix="artifact-")), PurePosixPath(root).name)
+            for name, place in _files(system, root).items():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                system.get_file(place, str(path / name))
+        return path, digest_of(path)
 
 
 def is_present(artifact: Artifact) -> bool:
-    """Tell whether all bytes of an artifact are still there, by their number."""
+    """Tell whether all bytes are still there, by their number; of a table, whether it exists."""
     if table.is_table(artifact.uri):
         return table.is_present(artifact)
-    system, root = _open(artifact.uri)
-    sizes = [*map(system.size, _files(system, root).values())]
+    with _storage(artifact.uri) as (system, root):
+        sizes = [*map(system.size, _files(system, root).values())]
     return bool(sizes) and (bool(artifact.snapshot) or sum(sizes) == artifact.size)
 
 
-def describe(uri: str) -> tuple[str, int]:
-    """Read what lies at a URI: a file, a folder, or a table.
+@contextmanager
+def _storage(uri: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """The file system of a URI, and the path in it; errors within become UserErrors."""
+    import fsspec  # late: the other stores work without it
 
-    Returns:
-        The SHA-256 of the content, as for an artifact (of a table, see there), and its bytes.
-
-    Raises:
-        UserError: It cannot be read, or the URI holds a secret.
-    """
-    if table.is_table(uri):
-        return table.describe(uri)
-    _refuse_secrets(uri)
     try:
-        system, root = _open(uri)
-        places = _files(system, root)
-        if not places:
-            raise FileNotFoundError
-        return (
-            digest_of_files(places, lambda place: system.open(place, "rb")),
-            sum(map(system.size, places.values())),
+        # fsspec does not decode the URIs of local files. What other processes write must be seen.
+        yield fsspec.core.url_to_fs(
+            unquote(uri) if uri.startswith("file:") else uri, use_listings_cache=False
         )
     except UserError:
         raise
-    except Exception as error:
-        raise UserError(f"{uri}: {_explain(error)}") from error
-
-
-def component_run(run_id: str) -> AbstractContextManager:
-    """Nothing beyond the MLflow run itself."""
-    return nullcontext()
-
-
-def _open(uri: str) -> tuple[AbstractFileSystem, str]:
-    import fsspec  # here, for only this store needs it
-
-    if uri.startswith("file:"):
-        uri = unquote(uri)  # fsspec would look for a folder `my%20data`
-    # What other processes write is to be seen at once
-    return fsspec.core.url_to_fs(uri, use_listings_cache=False)
+    except Exception as error:  # every file system of fsspec has errors of its own
+        raise UserError(
+            f"{uri} cannot be used: {type(error).__name__}: {error}. Check its spelling, the "
+            "credentials, the network and the free space; if a package is missing, add it to all "
+            "conda.yml files."
+        ) from error
 
 
 def _files(system: AbstractFileSystem, root: str) -> dict[str, str]:
-    """The files at a place: of a folder all in it, by their names in it; else one, named ''.
-
-    Raises:
-        UserError: A name leads out of the folder.
-    """
+    """The files at a path, by relative path as in `content_of`; none may lead out of the folder."""
     places = {place[len(root) :].lstrip("/"): place for place in sorted(system.find(root))}
     for name in filter(None, places):
         path_in(Path(root), name)
@@ -151,39 +152,9 @@ def _is_local(system: AbstractFileSystem) -> bool:
     return "file" in system.protocol
 
 
-def _write(system: AbstractFileSystem, file: Path, place: str) -> None:
-    """Write a file so that others see all of it or nothing: object stores do that by themselves."""
-    if not _is_local(system):
-        system.put_file(str(file), place)
-        return
-    partial = Path(f"{place}.{uuid4().hex}.part")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(file, partial)
-        partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _can_be_written(folder: Path) -> bool:
-    """Tell whether the folder, or the first one above it that is there, takes new files."""
-    there = next(each for each in [folder, *folder.parents] if each.exists())
-    return there.is_dir() and os.access(there, os.W_OK)
-
-
 def _refuse_secrets(uri: str) -> None:
-    if has_password(uri) or "?" in uri:
+    if has_password(uri) or ("?" in uri and not table.is_table(uri)):
         raise UserError(
-            f"'{masked(uri)}' holds a password or a query, which would be on record: "
-            "leave it out and set the environment variables that its storage knows."
+            f"'{masked(uri)}' holds a password or a query, which would be on record: leave it out, "
+            "and set the environment variables that its storage reads, such as PGPASSWORD."
         )
-
-
-def _explain(error: Exception) -> str:
-    reason = " ".join(str(error).split())
-    if isinstance(error, FileNotFoundError):
-        return "there is no such place. Check its spelling, or make it first."
-    if isinstance(error, ImportError):
-        return f"a package is missing. {reason}: add it to all conda.yml files."
-    cure = "Check the address, your credentials and the network."
-    return f"it cannot be reached ({type(error).__name__}: {reason}). {cure}"

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from _utils.environment import told
 from _utils.internals import PROJECT_ENV, load_mlproject, run_for_project
-from _utils.pipeline.plan import Component
+from _utils.pipeline.component import Component
 
 if TYPE_CHECKING:
     from mlflow.projects._project_spec import EntryPoint

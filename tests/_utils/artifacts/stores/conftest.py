@@ -1,4 +1,4 @@
-"""The three stores, one after the other: tests that use `artifact_store` run over all of them."""
+"""The stores, one after the other: tests that use `artifact_store` run over all of them."""
 
 from pathlib import Path
 
@@ -6,30 +6,32 @@ import mlflow
 import pytest
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from _utils.artifacts import log_artifact
-from _utils.artifacts.stores import STORES, chosen_store
+from _utils.artifacts.stores import store_names
 
-SLOWER = [pytest.param(name, marks=pytest.mark.slow) for name in ("wandb", "reference-s3")]
+SETUPS = [
+    pytest.param("mlflow"),
+    pytest.param("reference"),
+    pytest.param("reference-s3", marks=pytest.mark.slow),
+    pytest.param("wandb", marks=pytest.mark.slow),
+]
+PRESENT = [setup for setup in SETUPS if setup.values[0].partition("-")[0] in store_names()]
 
 
-@pytest.fixture(scope="module", params=["mlflow", "reference", *SLOWER])
+@pytest.fixture(scope="module", params=PRESENT)
 def artifact_store(request, scratch_store, tmp_path_factory):
     """This process set to use a store; the value is a function that writes over an artifact."""
-    store, _, kind = request.param.partition("-")
-    variables, tamper = {"ARTIFACT_STORE": store}, tamper_with_file
-    if kind == "s3":
-        s3 = request.getfixturevalue("s3")
-        variables |= {**s3.variables, "STORAGE_URL": "s3://bucket/artifacts"}
-        tamper = s3.tamper
-    elif store == "reference":
-        variables |= {"STORAGE_URL": tmp_path_factory.mktemp("storage").as_uri()}
-    elif store == "wandb":
-        wandb = request.getfixturevalue("wandb_server")
-        variables |= wandb.variables
-        tamper = wandb.tamper
+    name, _, kind = request.param.partition("-")
+    variables, tamper = {"ARTIFACT_STORE": name}, tamper_with_file
+    if name != "mlflow" and (kind or name == "wandb"):
+        server = request.getfixturevalue(kind or "wandb_server")
+        variables |= server.variables
+        tamper = server.tamper
+    if name == "reference":
+        folder = tmp_path_factory.mktemp("my storage").as_uri()
+        variables["STORAGE_URL"] = "s3://bucket/artifacts" if kind else folder
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
+        for variable, value in variables.items():
+            patch.setenv(variable, value)
         mlflow.set_experiment(f"stores-{request.param}")
         yield tamper
 
@@ -39,33 +41,3 @@ def tamper_with_file(artifact, content):
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-
-
-@pytest.fixture
-def publish(artifact_store, tmp_path):
-    """Publishes a text, as a component would."""
-
-    def publish(name, text, status="FINISHED", type="text"):
-        path = tmp_path / name
-        path.write_text(text)
-        with component(status):
-            return log_artifact(path, type=type, description="a text")
-
-    return publish
-
-
-class component:
-    """What a component works within: its run, here and where the artifacts are kept."""
-
-    def __init__(self, status="FINISHED"):
-        self.status = status
-
-    def __enter__(self):
-        run = mlflow.start_run()
-        self.store = STORES[chosen_store()].component_run(run.info.run_id)
-        self.store.__enter__()
-        return run
-
-    def __exit__(self, *fault):
-        self.store.__exit__(*fault)
-        mlflow.end_run("FAILED" if fault[0] else self.status)

@@ -7,14 +7,12 @@ from importlib.metadata import version
 
 import mlflow
 import pytest
-import requests
 from conftest import ROOT
 from mlflow import MlflowClient
 from packaging.requirements import Requirement
 
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.artifacts.stores import component_run, wandb_store
-from _utils.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +32,15 @@ def service(wandb_server, scratch_store, monkeypatch):
         monkeypatch.setenv(name, value)
     mlflow.set_experiment("wandb")
     return wandb_server
+
+
+def shell(*words, **variables):
+    """What an executable calls, in a process and a run of its own; returns the run's id too."""
+    run_id = MlflowClient().create_run("0").info.run_id
+    mine = {"MLFLOW_RUN_ID": run_id, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    command = [sys.executable, ROOT / "src/_utils/component/shell.py", *words]
+    environment = {**os.environ, **mine, **variables}
+    return run_id, subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
 def test_a_run_has_what_the_mlflow_run_has(service, tmp_path):
@@ -75,19 +82,12 @@ def test_a_component_that_logs_by_itself(service):
 def test_a_run_that_several_processes_work_for(service, tmp_path):
     """As an executable does: it publishes, and main.py does the rest."""
     (tmp_path / "several.txt").write_text("several")
-    run = MlflowClient().create_run("0")
-    command = [
-        sys.executable,
-        ROOT / "src/_utils/component/shell.py",
-        "log",
-        tmp_path / "several.txt",
-    ]
-    mine = {"MLFLOW_RUN_ID": run.info.run_id, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
-    subprocess.run([*command, "--type", "text"], env={**os.environ, **mine}, check=True)
-    MlflowClient().log_metric(run.info.run_id, "rows", 3)
-    with component_run(run.info.run_id):
+    run_id, ran = shell("log", tmp_path / "several.txt", "--type", "text")
+    assert ran.returncode == 0, ran.stderr
+    MlflowClient().log_metric(run_id, "rows", 3)
+    with component_run(run_id):
         pass
-    there = service.runs[run.info.run_id]
+    there = service.runs[run_id]
     assert there["summary"]["rows"] == 3 and there["state"] == "finished"
 
 
@@ -102,7 +102,7 @@ def test_a_component_that_fails(service):
 
 
 @pytest.mark.parametrize(("status", "state"), [("FINISHED", "finished"), ("KILLED", "failed")])
-def test_one_that_is_no_python_is_recorded_afterwards(service, status, state):
+def test_a_component_that_is_not_python_is_recorded_afterwards(service, status, state):
     run = MlflowClient().create_run("0", tags={"mlflow.source.name": "/project/src/data_check"})
     MlflowClient().set_terminated(run.info.run_id, status)
     with component_run(run.info.run_id):
@@ -111,44 +111,30 @@ def test_one_that_is_no_python_is_recorded_afterwards(service, status, state):
     assert (there["state"], there["job_type"]) == (state, "data_check")
 
 
-def test_a_name_has_one_type(service, tmp_path):
-    (tmp_path / "one_type.txt").write_text("abc")
-    with mlflow.start_run():
-        log_artifact(tmp_path / "one_type.txt", type="text")
-    with mlflow.start_run() as run, pytest.raises(UserError, match="exists with type 'text'"):
-        log_artifact(tmp_path / "one_type.txt", type="other")
-    assert "output.one_type.txt" not in mlflow.get_run(run.info.run_id).data.tags
-
-
-def test_a_server_that_has_gone_is_not_an_artifact_that_has(service, tmp_path):
-    """In a process of its own, for W&B reads its settings once."""
+def test_an_artifact_is_not_gone_if_the_server_is(tmp_path):
     (tmp_path / "far.txt").write_text("far")
     with mlflow.start_run():
         artifact = log_artifact(tmp_path / "far.txt", type="text")
-    run = MlflowClient().create_run("0")
-    use = [sys.executable, ROOT / "src/_utils/component/shell.py", "use", artifact.reference]
-    mine = {"MLFLOW_RUN_ID": run.info.run_id, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
-    gone = {"WANDB_BASE_URL": "http://127.0.0.1:1"}
-    ran = subprocess.run(use, env={**os.environ, **mine, **gone}, capture_output=True, text=True)
+    _, ran = shell("use", artifact.reference, WANDB_BASE_URL="http://127.0.0.1:1")
     assert ran.returncode == 1
-    assert "cannot be had" in ran.stderr and "Traceback" not in ran.stderr
+    assert "http://127.0.0.1:1" in ran.stderr and "is gone" not in ran.stderr
 
 
 class TestFaults:
-    def test_none(self, service):
+    def test_none(self):
         assert wandb_store.faults() == []
 
     @pytest.mark.parametrize(
-        ("variables", "told"),
+        ("variables", "fault"),
         [
-            ({"WANDB_MODE": "offline"}, "W&B is offline"),
-            ({"WANDB_MODE": "disabled"}, "W&B is disabled"),
+            ({"WANDB_MODE": "offline"}, "mode offline hands no"),
+            ({"WANDB_MODE": "disabled"}, "mode disabled hands no"),
             ({"WANDB_API_KEY": ""}, "`wandb login`, or set WANDB_API_KEY"),
-            ({"WANDB_API_KEY": "0" * 40}, "HTTP 401, the key is not valid"),
-            ({"WANDB_BASE_URL": "http://127.0.0.1:1"}, "does not let us in (ConnectionError)"),
+            ({"WANDB_API_KEY": "0" * 40}, "Check the key"),
+            ({"WANDB_BASE_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
         ],
     )
-    def test_each_is_told_with_its_cure(self, service, tmp_path, variables, told):
+    def test_each_is_told_with_its_cure(self, service, tmp_path, variables, fault):
         """In a process of its own, for W&B reads its settings once."""
         environment = {**os.environ, "HOME": str(tmp_path), **variables}
         code = "from _utils.artifacts.stores import wandb_store; print(*wandb_store.faults())"
@@ -159,7 +145,7 @@ class TestFaults:
             capture_output=True,
             text=True,
         )
-        assert told in ran.stdout and "main.artifact_store=mlflow" in ran.stdout, ran.stderr
+        assert fault in ran.stdout and "main.artifact_store=mlflow" in ran.stdout, ran.stderr
         assert service.key not in ran.stdout + ran.stderr
         assert not ran.stderr
 
@@ -172,18 +158,9 @@ class TestFaults:
         assert wandb_store.faults() == []
 
     def test_the_package_is_missing(self, monkeypatch):
-        monkeypatch.setattr(wandb_store, "find_spec", lambda name: None)
+        monkeypatch.setitem(sys.modules, "wandb", None)
         (fault,) = wandb_store.faults()
-        assert "the package wandb is missing" in fault
-
-    def test_a_server_that_never_answers(self, monkeypatch):
-        def too_long(*args, timeout, **kwargs):
-            assert timeout <= 25
-            raise requests.Timeout
-
-        monkeypatch.setattr(requests, "post", too_long)
-        (fault,) = wandb_store.faults()
-        assert "(Timeout)" in fault
+        assert "Check the package wandb" in fault
 
 
 def test_the_installed_version_is_the_highest_of_the_pinned_range():
@@ -201,10 +178,10 @@ def test_the_contract_holds_with_the_lowest_version_of_the_pinned_range(tmp_path
     packages, constraints = tmp_path / "packages", ["--constraint", tmp_path / "others.txt"]
     install = [*uv, "install", "--quiet", "--compile-bytecode", "--target", packages, *constraints]
     subprocess.run([*install, f"wandb=={BOUNDS['>=']}"], check=True)
-    here = ROOT / "tests/_utils/stores"
+    here = ROOT / "tests/_utils/artifacts/stores"
     tests = [here / "test_contract.py", f"{here}/test_wandb.py::TestFaults"]
     # One of each thing that the client does: the rest is the same for all stores
-    tests += ["-k", "wandb and (folder or same_bytes or tampered or gone or lineage or netrc)"]
+    tests += ["-k", "wandb and (folder or tampered or gone or netrc or cure)"]
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "--quiet", "--show-capture=no", *tests],
         cwd=ROOT,
