@@ -40,7 +40,7 @@ def test_all_faults_are_told_together(project, tmp_path):
             "'lost'",
             "'gone'",
             "'xyz'",
-            "src/eda has no MLproject file",
+            "src/eda has no MLproject",
         )
     finally:
         shutil.move(tmp_path / "MLproject", project / "src/eda")

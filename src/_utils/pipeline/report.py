@@ -61,6 +61,7 @@ def print_summary(planned: list[str], results: list[Result]) -> None:
         return
     columns = ["component", "status", "seconds", "run", "source run", "key metrics"]
     table = Table(*columns, title="Pipeline")
+    table.columns[0].min_width = max(map(len, planned))  # a name is shown whole
     for result in results:
         color = "red" if result.failed else "green"
         metrics = [f"{name} {value:.4g}" for name, value in result.metrics.items()]
