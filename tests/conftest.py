@@ -182,7 +182,9 @@ class Store:
         return {file.path for file in self.client.list_artifacts(run.info.run_id, folder)}
 
     def text(self, run, file: str, folder: Path) -> str:
-        return Path(self.client.download_artifacts(run.info.run_id, file, folder)).read_text()
+        return Path(self.client.download_artifacts(run.info.run_id, file, folder)).read_text(
+            encoding="utf-8"
+        )
 
 
 def store_of(folder: Path) -> Store:

@@ -35,7 +35,7 @@ def delete(folder: Path, part: str) -> None:
 
 
 def edit(file: Path, change: Callable[[str, str], str], what: str) -> None:
-    file.write_text(change(file.read_text(), what))
+    file.write_text(change(file.read_text(encoding="utf-8"), what), encoding="utf-8")
 
 
 def without_lines(text: str, part: str) -> str:

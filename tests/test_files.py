@@ -24,7 +24,7 @@ def name_of(path: Path) -> str:
 
 def dependencies(file: Path) -> tuple[list[str], list[Requirement]]:
     """What a conda file asks of conda, and what of pip."""
-    listed = yaml.safe_load(file.read_text())["dependencies"]
+    listed = yaml.safe_load(file.read_text(encoding="utf-8"))["dependencies"]
     of_pip = next(item["pip"] for item in listed if isinstance(item, dict))
     return [item for item in listed if isinstance(item, str)], [*map(Requirement, of_pip)]
 

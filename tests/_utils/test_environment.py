@@ -12,8 +12,8 @@ from _utils.environment import set_defaults, tell
 
 FILES = [ROOT / "main.py", *sorted((ROOT / "src").rglob("*.py"))]
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text("utf-8")) for path in FILES}
-# A component's process gets all variables, and more
-READS_ALL = {"src/_utils/environment.py", "src/_utils/pipeline/backend.py"}
+# A component's process gets all variables, and a config may name any: ${oc.env:NAME}
+READS_ALL = {f"src/_utils/{name}.py" for name in ("environment", "pipeline/backend", "variables")}
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_*]+|no_proxy")
 
 

@@ -20,7 +20,7 @@ MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), r
 
 def headings(document: Path) -> set[str]:
     """The anchors that GitHub makes of a document's headings."""
-    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     kept = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]
     return {title.replace(" ", "-") for title in kept}
 

@@ -171,6 +171,7 @@ def test_killed_six_times_it_ends_with_the_same_artifacts(folder):
     assert [run.info.run_name for run in runs] == ["one", "two", "three"]
     made = {each.name: each for run in runs for each in outputs_of(run)}
     texts = {
-        name: Path(each.uri.removeprefix("file://")).read_text() for name, each in made.items()
+        name: Path(each.uri.removeprefix("file://")).read_text(encoding="utf-8")
+        for name, each in made.items()
     }
     assert texts == TEXTS

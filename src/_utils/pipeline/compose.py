@@ -20,7 +20,7 @@ from _utils.pipeline.config import keys_of, read_config, unknown_key
 from _utils.pipeline.options import is_override
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
+    from _utils.internals import Override
 
 
 def compose_config(arguments: list[str], folder: Path) -> DictConfig | None:

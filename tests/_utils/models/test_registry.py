@@ -204,7 +204,9 @@ def test_the_digest_is_of_what_was_saved_and_not_of_what_lies_there(models, monk
     def upload_and_be_overtaken(client, model_id, folder):
         upload(client, model_id, folder)
         place = local_file_uri_to_path(client.get_logged_model(model_id).artifact_location)
-        Path(place, "MLmodel").write_text("flavors: {python_function: {loader_module: evil}}")
+        Path(place, "MLmodel").write_text(
+            "flavors: {python_function: {loader_module: evil}}", encoding="utf-8"
+        )
 
     upload = MlflowClient.log_model_artifacts
     if raced:

@@ -12,7 +12,7 @@ and if the store needs them:
 faults()                what keeps the store from working, each fault with its cure
 component_run(run_id)   the context that a component works in
 PACKAGE                 the package that the conda.yml of each component must list
-PLACE                   the environment variable that says where in the store new bytes go
+place()                 where in the store new bytes go
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def chosen_store() -> str:
 
 def chosen_place() -> str:
     """The store for new artifacts and the place in it, such as `reference s3://bucket`."""
-    return f"{chosen_store()} {told(getattr(store(chosen_store()), 'PLACE', ''))}".strip()
+    return f"{chosen_store()} {getattr(store(chosen_store()), 'place', str)()}".strip()
 
 
 def component_run(run_id: str) -> AbstractContextManager:

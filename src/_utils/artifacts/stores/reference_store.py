@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 PACKAGE = "fsspec"
-PLACE = "STORAGE_URL"
 
 
 def log_reference(
@@ -61,9 +60,14 @@ def log_reference(
     return enter(Artifact(check_name(name), digest, uri, size, *about))
 
 
+def place() -> str:
+    """The folder or URL that new bytes go to."""
+    return told("STORAGE_URL")
+
+
 def faults() -> list[str]:
     """What keeps the store from working: no storage, or one that refuses us."""
-    if not (url := told(PLACE)):
+    if not (url := place()):
         return ["main.artifact_store is reference: say where, with main.storage_url=<path or URL>."]
     try:
         _refuse_secrets(url)
@@ -83,17 +87,17 @@ def put(path: Path, artifact: Artifact) -> str:
     """Write the bytes under `<storage_url>/<name>/<version>`; returns their URI."""
     if found := faults():
         raise UserError("\n".join(found))
-    uri = f"{told(PLACE).rstrip('/')}/{artifact.name}/{artifact.version}/{path.name}"
+    uri = f"{place().rstrip('/')}/{artifact.name}/{artifact.version}/{path.name}"
     with _storage(uri) as (system, root):
         for name, file in content_of(path).items():
-            place = f"{root}/{name}".rstrip("/")
+            target = f"{root}/{name}".rstrip("/")
             if not _is_local(system):
-                system.put_file(str(file), place)
+                system.put_file(str(file), target)
                 continue
-            Path(place).parent.mkdir(parents=True, exist_ok=True)
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
             # Readers must see all of a file or nothing; object stores do so by themselves
             with tempfile.TemporaryDirectory(dir=Path(root).parent) as partial:
-                Path(shutil.copy(file, partial)).replace(place)
+                Path(shutil.copy(file, partial)).replace(target)
     return uri
 
 

@@ -30,10 +30,14 @@ if TYPE_CHECKING:
     from _utils.artifacts.index import Artifact
 
 PACKAGE = "wandb"
-PLACE = "WANDB_PROJECT"
 SCHEME = "wandb://"  # then entity/project/artifact:version/file
 PATIENCE = 10  # seconds that the server may take to answer
 URL = "wandb.url"  # tag: the page of the W&B run
+
+
+def place() -> str:
+    """The W&B project that new bytes go to."""
+    return told("WANDB_PROJECT")
 
 
 def faults() -> list[str]:

@@ -18,8 +18,6 @@ from _utils.internals import PROJECT_ENV, load_mlproject, run_for_project
 from _utils.pipeline.component import Component
 
 if TYPE_CHECKING:
-    from mlflow.projects._project_spec import EntryPoint
-
     from _utils.backends.kubernetes.job import JobRun
 
 PROJECTS = "/mlflow/projects"  # where the image has src
@@ -122,7 +120,7 @@ def push_image(folder: Path, repository: str) -> str:
     return next(digest for digest in digests if digest.startswith(f"{repository}@"))
 
 
-def command_for_bash(entry_point: "EntryPoint", params: dict[str, str]) -> str:
+def command_for_bash(entry_point: Any, params: dict[str, str]) -> str:
     """The command of an MLproject; MLflow would quote parameters for the shell of this machine."""
     values = {name: params.get(name, each.default) for name, each in entry_point.parameters.items()}
     quoted = {name: shlex.quote(str(value)) for name, value in values.items()}
