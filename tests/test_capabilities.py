@@ -112,5 +112,7 @@ def test_all_can_be_deleted_at_once(tmp_path):
 def test_each_can_be_deleted_alone(tmp_path, part):
     folder = clone(tmp_path / "project")
     delete(folder, part)
-    check(folder, "ruff check . && ruff format --check . && mypy")
-    check(folder, "python -m pytest --numprocesses 2 -m 'not slow and not nightly'")
+    check(folder, "ruff check . && ruff format --check . && PYTHONPATH=src lint-imports --no-logo")
+    check(folder, "python main.py main.plan=true")
+    check(folder, "python -m pytest --collect-only --quiet")
+    check(folder, "python -m pytest -m 'not slow and not nightly' tests/_utils/pipeline")
