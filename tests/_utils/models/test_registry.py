@@ -144,6 +144,7 @@ def test_the_nearest_of_a_name_gets_the_alias(models, tmp_path):
     assert find_artifact("data.txt", "grown").name == "data.txt"  # by way of the older model
 
 
+@pytest.mark.slow
 def test_a_model_is_evaluated_with_what_it_was_trained_on(models):
     def check(model, data):
         with mlflow.start_run():
