@@ -68,9 +68,7 @@ def component(scratch_store, tmp_path, capfd):
             with pytest.raises(SystemExit) as ended:
                 runpy.run_path(str(script), run_name="__main__")
         written = capfd.readouterr()
-        ran = SimpleNamespace(
-            returncode=ended.value.code, stdout=written.out, stderr=written.err
-        )
+        ran = SimpleNamespace(returncode=ended.value.code, stdout=written.out, stderr=written.err)
         return ran, store.client.get_run(run.info.run_id), store
 
     return component
