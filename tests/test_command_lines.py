@@ -138,15 +138,15 @@ OPTIONS += [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("steps", ["", "a", "a, b"])
-def test_mlflow_run_on_windows(entry_points_of, on_windows, steps, options):
+def test_mlflow_run_on_windows(entry_points_of, on_windows, steps):
     main = next(each for each in entry_points_of(".") if each.name == "main")
-    values = {"steps": steps, "hydra_options": options}
-    command = main.compute_command(values, None)
-    _, _, *arrived = on_windows(command, how=MLFLOWS_START)
-    _, _, *typed = meant(main, values)
-    assert hydra_arguments(rejoined(arrived, on_windows=True)) == hydra_arguments(typed)
+    for options in OPTIONS:
+        values = {"steps": steps, "hydra_options": options}
+        command = main.compute_command(values, None)
+        _, _, *arrived = on_windows(command, how=MLFLOWS_START)
+        _, _, *typed = meant(main, values)
+        assert hydra_arguments(rejoined(arrived, on_windows=True)) == hydra_arguments(typed)
 
 
 @pytest.mark.parametrize(

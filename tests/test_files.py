@@ -38,11 +38,16 @@ def test_every_config_key_has_a_comment():
     assert keys and not bare
 
 
-@pytest.mark.parametrize("mlproject", MLPROJECTS, ids=name_of)
-def test_every_parameter_has_a_description(mlproject):
-    for entry_point in yaml.safe_load(mlproject.read_text())["entry_points"].values():
+def entry_points():
+    """Those of all MLproject files."""
+    for mlproject in MLPROJECTS:
+        yield from yaml.safe_load(mlproject.read_text())["entry_points"].values()
+
+
+def test_every_parameter_has_a_description():
+    for entry_point in entry_points():
         for name, parameter in entry_point["parameters"].items():
-            assert parameter["description"], name
+            assert parameter["description"], (entry_point["command"], name)
 
 
 @pytest.mark.parametrize("conda_file", CONDA_FILES, ids=name_of)
@@ -62,8 +67,7 @@ def test_versions_agree(conda_file):
     assert pinned <= of_all
 
 
-@pytest.mark.parametrize("mlproject", MLPROJECTS, ids=name_of)
-def test_commands_need_no_shell(mlproject):
-    for entry_point in yaml.safe_load(mlproject.read_text())["entry_points"].values():
+def test_commands_need_no_shell():
+    for entry_point in entry_points():
         parts = re.sub(r"\{\w+\}", "", entry_point["command"])
         assert not re.search(r"[$|&;<>`'\"*]", parts)

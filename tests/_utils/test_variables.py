@@ -52,12 +52,12 @@ def test_nothing_of_the_environment_is_in_what_is_handed_on(config):
     assert written["number"] == 5
 
 
-@pytest.mark.parametrize("key", [*WRITTEN, *OTHERS])
-def test_a_component_gets_what_the_config_means(config, key):
-    meant = OmegaConf.to_container(config, resolve=True)[key]
-    written = as_text(as_written(config)[key])
-    assert resolved(written) == as_text(meant)
-    assert resolved_argument(f"--{key}={written}") == f"--{key}={as_text(meant)}"
+def test_a_component_gets_what_the_config_means(config):
+    all_written = as_written(config)
+    for key, meant in OmegaConf.to_container(config, resolve=True).items():
+        written = as_text(all_written[key])
+        assert resolved(written) == as_text(meant)
+        assert resolved_argument(f"--{key}={written}") == f"--{key}={as_text(meant)}"
 
 
 def test_what_is_no_reference_to_a_variable_stays():
@@ -73,10 +73,10 @@ def test_what_is_no_reference_to_a_variable_stays():
         assert resolved(text) == counted(text) == text
 
 
-@pytest.mark.parametrize("key", [*WRITTEN, *OTHERS])
-def test_no_secret_is_in_a_cache_key(config, key):
-    text = counted(as_text(as_written(config)[key]))
-    assert "s3}c" not in text and "someone" not in text
+def test_no_secret_is_in_a_cache_key(config):
+    for written in as_written(config).values():
+        text = counted(as_text(written))
+        assert "s3}c" not in text and "someone" not in text
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from _utils.models.serving import Champion, http_limits
 from _utils.models.serving.http_limits import server_config
 
 # MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 JSON, CSV = "application/json", "text/csv"
 MAX_BYTES = 5000

@@ -1,7 +1,10 @@
-"""What a run.py runs in, seen from a process of its own, as MLflow starts it."""
+"""What a run.py runs in, as MLflow starts it but in this process."""
 
-import subprocess
+import os
+import runpy
 import sys
+import tempfile
+from types import SimpleNamespace
 
 import mlflow
 import pytest
@@ -11,8 +14,7 @@ from _utils.component import declared_options, plain_names
 from _utils.component.launch import declared_parser
 
 SCRIPT = """
-import argparse, sys
-sys.path.append({src!r})
+import argparse
 from _utils.artifacts import log_artifact
 from _utils.component import launch, scratch_folder
 from _utils.errors import UserError
@@ -44,29 +46,29 @@ launch(go, parser)
 
 
 @pytest.fixture
-def component(scratch_store, tmp_path):
-    """Runs a component with this last line of `go`; returns the ended process and its run."""
+def component(scratch_store, tmp_path, capfd):
+    """Runs a component with this last line of `go`; returns how it ended, and its run."""
     store = Store(scratch_store)
 
     def component(body, *arguments, launch="launch(go)"):
         script = tmp_path / "run.py"
-        script.write_text(SCRIPT.format(src=str(ROOT / "src"), body=body, launch=launch))
+        script.write_text(SCRIPT.format(body=body, launch=launch))
         (tmp_path / "MLproject").write_text(MLPROJECT)
         experiment = mlflow.set_experiment("component")
         run = store.client.create_run(experiment.experiment_id)
-        variables = {
-            "MLFLOW_TRACKING_URI": scratch_store,
-            "MLFLOW_RUN_ID": run.info.run_id,
-            "MLFLOW_EXPERIMENT_ID": experiment.experiment_id,
-            "PATH": "",
-            "PW": "s3cret",
-        }
-        ran = subprocess.run(
-            [sys.executable, str(script), "--x=a ${oc.env:PW}", *arguments],
-            env=variables,
-            capture_output=True,
-            text=True,
-        )
+        variables = {"MLFLOW_RUN_ID": run.info.run_id, "PW": "s3cret"}
+        scratch = tempfile.TemporaryDirectory()
+        capfd.readouterr()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "environ", {**os.environ, **variables})
+            patch.setattr(os, "_exit", sys.exit)
+            patch.setattr(tempfile, "tempdir", None)
+            patch.setattr(sys.modules[declared_parser.__module__], "_scratch", scratch)
+            patch.setattr(sys, "argv", [str(script), "--x=a ${oc.env:PW}", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_path(str(script), run_name="__main__")
+        written = capfd.readouterr()
+        ran = SimpleNamespace(returncode=ended.value.code, stdout=written.out, stderr=written.err)
         return ran, store.client.get_run(run.info.run_id), store
 
     return component

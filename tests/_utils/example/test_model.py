@@ -28,7 +28,7 @@ from _utils.example.model import (
 from _utils.example.splitting import split
 
 DATA = Path(__file__).parents[3] / "resources" / "data"
-FOREST = {"n_estimators": 5, "random_state": 1}
+FOREST = {"n_estimators": 2, "random_state": 1}
 
 
 def cars(**columns) -> pd.DataFrame:
@@ -43,8 +43,10 @@ def model():
     return build_model(cars()[TEXT], 10, FOREST).fit(cars(), [40.0, 30.0, 20.0])
 
 
-@pytest.mark.parametrize("column", [NUMERIC[0], CATEGORICAL[0], TEXT])
-@pytest.mark.parametrize("null", [None, np.nan])
+@pytest.mark.parametrize(
+    ("column", "null"),
+    [(NUMERIC[0], np.nan), (CATEGORICAL[0], None), (CATEGORICAL[0], np.nan), (TEXT, None)],
+)
 def test_null_column(model, column, null):
     frame = cars(**{column: [null] * 3})
     with warnings.catch_warnings():
@@ -73,13 +75,13 @@ def test_order_of_columns_does_not_matter(model):
     assert (model.predict(cars()[cars().columns[::-1]]) == model.predict(cars())).all()
 
 
-@pytest.mark.parametrize("max_features", [1, 10_000, 0.5, 1.0, "sqrt", None])
+@pytest.mark.parametrize("max_features", [1, 10_000, 1.0, "sqrt"])
 def test_max_features(max_features):
     model = build_model(cars()[TEXT], 10, FOREST | {"max_features": max_features})
     assert np.isfinite(model.fit(cars(), [40.0, 30.0, 20.0]).predict(cars())).all()
 
 
-@pytest.mark.parametrize("number", [1, 2, 7, 40, 1000])
+@pytest.mark.parametrize("number", [1, 7, 1000])
 def test_max_tfidf_features(number):
     texts = [*cars()[TEXT], *(f"w{each} w{each % 50}" for each in range(99)), None]
     frame = pd.concat([cars()] * 40)[: len(texts)].assign(**{TEXT: texts})
@@ -105,6 +107,7 @@ def test_fault_is_told(words, forest, message):
         build_model(cars()[TEXT], words, forest)
 
 
+@pytest.mark.slow
 def test_loads_without_our_package(model):
     import skops.io  # it takes seconds
 
@@ -146,7 +149,7 @@ def test_real_data(real):
     assert feature_importance(model).index[0] == "engine_displacement"
 
 
-@pytest.mark.parametrize("codes", [[1, 3, None], [1.0, 3.0, None], ["1", 3, None], [1, 3, 1]])
+@pytest.mark.parametrize("codes", [[1.0, 3.0, None], ["1", 3, None], [1, 3, 1]])
 def test_codes_that_are_numbers_in_json_are_the_texts_of_training(codes):
     known = pd.concat([cars(car_truck=["1", "3", None])] * 5, ignore_index=True)
     model = build_model(known[TEXT], 10, FOREST).fit(known, [40.0, 30.0, 20.0] * 5)

@@ -1,7 +1,6 @@
 """Environments of this project, of another, and of nobody; conda is a double."""
 
-import os
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -18,7 +17,7 @@ else:
 
 
 @pytest.fixture
-def clean(tmp_path):
+def clean(tmp_path, monkeypatch, capfd):
     """The command, on a machine with these environments: name -> who uses it."""
     conda = tmp_path / "conda/conda"
     places = {
@@ -45,16 +44,12 @@ def clean(tmp_path):
     conda.chmod(0o755)
 
     def clean(*arguments):
-        variables = {"MLFLOW_ENV_ROOT": str(tmp_path / "envs"), "CONDA_EXE": str(conda)}
-        script = ROOT / "src/_utils/pipeline/clean_envs.py"
-        return subprocess.run(
-            [sys.executable, script, *arguments],
-            env=os.environ | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        script = str(ROOT / "src/_utils/pipeline/clean_envs.py")
+        monkeypatch.setenv("MLFLOW_ENV_ROOT", str(tmp_path / "envs"))
+        monkeypatch.setenv("CONDA_EXE", str(conda))
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(script, run_name="__main__")
+        return capfd.readouterr().out
 
     return clean
 

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
+from conftest import add_store
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from mlflow import MlflowClient
 from sqlalchemy.exc import OperationalError
@@ -44,8 +45,8 @@ def test_a_deleted_experiment_is_told_with_the_way_back(scratch_store):
 def test_a_database_of_another_version_is_told_with_the_command(tmp_path):
     folder = tmp_path / "proj #1"
     folder.mkdir()
+    add_store(folder)
     uri = f"sqlite:///{tmp_path}/proj %231/mlflow.db"
-    MlflowClient(uri).search_experiments()
     with sqlite3.connect(folder / "mlflow.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore

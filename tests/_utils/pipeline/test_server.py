@@ -36,6 +36,9 @@ OF_ANOTHER = {
 }
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """The names of variables that the server has set, and its URI, in spite of all credentials."""

@@ -103,6 +103,7 @@ def test_user_and_password_of_an_address_are_used(server, tmp_path):
     assert fetch(f"http://user:pass@{server}/secret.csv", tmp_path).read_bytes() == CSV
 
 
+@pytest.mark.slow
 def test_an_object_of_s3_is_downloaded(bucket, tmp_path):
     path = fetch(f"{bucket}/year/cars.csv", tmp_path)
     assert (path, path.read_bytes()) == (tmp_path / "cars.csv", CSV)

@@ -83,8 +83,8 @@ def test_files_of_the_same_name_in_one_run_are_kept_apart(tmp_path):
             assert text == artifact.name.split(".")[0]
 
 
-@pytest.mark.parametrize("name", ["ä 中.txt", "[a]+&=;,'.txt", ".hidden", "~$HOME{x}@-"])
-def test_names_of_files_that_can_be_used(tmp_path, name):
+def test_names_of_files_that_can_be_used(tmp_path):
+    name = "ä 中 [a]+&=;,'~$HOME{x}@-.txt"
     (tmp_path / name).mkdir()
     (tmp_path / name / name).write_text(name)
     with component():

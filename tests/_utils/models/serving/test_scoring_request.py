@@ -140,7 +140,7 @@ NESTED = {name: {str(number): 1} for number, name in enumerate(MANY[:3000])}
         {"instances": [[1] * 3000, *[[1]] * 3000]},
         ",".join(MANY),
         ",".join("a" for _ in MANY),
-        pd.DataFrame({name: [1] for name in MANY}),
+        pytest.param(pd.DataFrame({name: [1] for name in MANY}), marks=pytest.mark.slow),
         pd.DataFrame({"a": np.ones(1_000_000)}),
     ],
 )
@@ -177,6 +177,7 @@ def index_of(rows: int) -> dict:
     return pd.DataFrame({"x": np.zeros(rows)}).to_dict("split")
 
 
+@pytest.mark.slow
 def test_what_is_as_large_as_it_looks_is_let_through():
     frame = pd.DataFrame(np.zeros((2, SPARE_COLUMNS)), columns=MANY[:SPARE_COLUMNS])
     parquet = io.BytesIO()
