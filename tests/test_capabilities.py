@@ -99,7 +99,8 @@ def test_all_can_be_deleted_at_once(tmp_path):
     check(folder, "python main.py main.plan=true")
     make_small(folder)
     check(folder, "python main.py")
-    for asked, part in [("-m main.experiment_name=a,b", "sweeps"), ("main.backend=slurm", "backends/slurm")]:
+    parts = {"-m main.experiment_name=a,b": "sweeps", "main.backend=slurm": "backends/slurm"}
+    for asked, part in parts.items():
         refused = type_in(folder, f"python main.py {asked}")
         assert refused.returncode == 1
         assert f"needs src/_utils/{part}, which this project deleted" in refused.stdout

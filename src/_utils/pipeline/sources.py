@@ -97,6 +97,7 @@ def named_by(parameters: dict[str, str], folder: Path) -> tuple[list[Path], list
             unknown.append(f"its parameter {key} names more than a model")
         with suppress(ValueError):  # escapes of JSON are no part of a path
             value = json.dumps(json.loads(value), ensure_ascii=False)
+        value = re.sub(rf"{URL.pattern}[^\s'\",]*", "", value)  # its path is none of this machine
         words = [*words_of(value, r"[./\\]")]
         for used in (used for word in words for used in _named(word, [root, folder])):
             if root.is_relative_to(used):

@@ -287,6 +287,7 @@ def test_a_local_file_counts_whatever_its_parameter_is_called(root, monkeypatch,
     ("value", "reason"),
     [
         ("https://example.org/a.csv", "it reads a URL"),
+        ("https://example.org/a.csv?in={root}/resources&x=1", "it reads a URL"),
         ('["s3://bucket/a.csv"]', "it reads a URL"),
         ("simplecache::s3://bucket/a.csv", "it reads a URL"),
         ("postgresql+psycopg://host/cars", "it reads a URL"),
