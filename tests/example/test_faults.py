@@ -135,5 +135,5 @@ class TestDisk:
         store = {"MLFLOW_TRACKING_URI": f"sqlite:///{disk}/mlflow.db"}
         typed = Typed(project, "python main.py", **store)
         assert typed.end() == 1
-        assert f"{disk} cannot be written to: mend its owner" in typed.text
+        assert f"{disk} is not writable: correct its owner" in typed.text
         assert "Traceback" not in typed.text

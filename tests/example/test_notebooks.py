@@ -61,7 +61,7 @@ def test_the_idea_runs_on_the_data_of_the_pipeline(project, store):
     printed = "".join(
         output.get("text", "") for cell in cells for output in cell.get("outputs", [])
     )
-    assert "rows repeat another in all that a model sees" in printed
+    assert "rows repeat features and target of another" in printed
     (run,) = store.runs(filter_string="attributes.run_name = 'notebooks/eda/twins'")
     assert run.info.status == "FINISHED"
     assert run.data.tags["input.raw_data.parquet"]

@@ -18,6 +18,7 @@ COMPUTED = {
     *("spec_from_file_location", "SourceFileLoader", "run_module", "run_path", "*"),
     *("environ", "environb", "getenv", "expandvars"),
 }
+OF_THE_RUN = re.compile(r"'(MLFLOW|WANDB)_\w+'")  # variables that may be read: new in each run
 PLAIN = {"Path", "PurePath", "pathlib", "os", "str", "__file__"}  # in a path that is written
 URL = re.compile(r"(?<![\w+.-])(?!file:)[A-Za-z][\w+.-]*://")
 UP = re.compile(r"(\.?\.[/\\]+)*\.\.[/\\]*")  # a path to a folder around this one, and no more
@@ -101,8 +102,10 @@ def _read_python(source: str, found: Mentions) -> None:
         match node:
             case ast.Expr(ast.Constant() as docstring):
                 docstring.value = None
-            case ast.Subscript(ast.Attribute(attr="environ") as written, ctx=ast.Store()):
-                written.attr = ""
+            case ast.Subscript(ast.Attribute(attr="environ") as variables, key, ctx) if isinstance(
+                ctx, ast.Store
+            ) or OF_THE_RUN.match(ast.unparse(key)):
+                variables.attr = ""
             case ast.Import(names):
                 found.imports.extend(alias.name for alias in names)
             case ast.ImportFrom(module, names, level):

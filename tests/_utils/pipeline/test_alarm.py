@@ -15,12 +15,12 @@ def result(name, **metrics):
 @pytest.fixture(autouse=True)
 def typed():
     """What Hydra knows of a command with overrides, one of them with a password."""
-    overrides = ["data.new_file_url='https://me:s3cret@host'", "main.on_alarm=report"]
+    overrides = ["main.storage_url='https://me:s3cret@host'", "main.on_alarm=report"]
     with initialize_config_dir(str(ROOT), version_base="1.3"):
         HydraConfig.instance().set_config(compose("config", overrides, return_hydra_config=True))
 
 
-REPORT = "To retrain with the new data: python main.py 'data.new_file_url="
+REPORT = "To retrain with the new data: python main.py 'main.storage_url="
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_modules_are_found_through_others_and_unused_ones_left_out(root):
         ("# see _utils.unused", set()),
         ('"""See _utils.unused and ../_utils/unused.py."""', set()),
         ("print('train on config.yaml')", set()),
+        ("os.environ['X'] = os.environ['MLFLOW_RUN_ID']", set()),
         ("import _utils", {"_utils/__init__.py"}),
         ("from _utils import unused", {"_utils/__init__.py", "_utils/unused.py"}),
         ("import src._utils.unused", {"_utils/__init__.py", "_utils/unused.py"}),

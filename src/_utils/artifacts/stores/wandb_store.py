@@ -42,6 +42,7 @@ def place() -> str:
 
 def faults() -> list[str]:
     """What keeps the store from working: package, mode, key, or server."""
+    server = masked(told("WANDB_BASE_URL", "https://api.wandb.ai"))
     try:
         wandb = _wandb()
         mode, _ = wandb.setup().settings.mode, wandb.Api(timeout=PATIENCE).viewer
@@ -51,8 +52,8 @@ def faults() -> list[str]:
     except Exception as error:  # of the package, the key, the network or the server
         reason = str(error).rstrip(".")
     return [
-        f"W&B: {reason}. Check the package wandb, the key (`wandb login`, or set WANDB_API_KEY), "
-        "WANDB_BASE_URL and the network, or use main.artifact_store=mlflow."
+        f"W&B at {server}: {reason}. Check the key (`wandb login`, or set WANDB_API_KEY), the "
+        "package wandb, WANDB_BASE_URL and the network, or use main.artifact_store=mlflow."
     ]
 
 
