@@ -160,7 +160,7 @@ class TestFaults:
     def test_the_package_is_missing(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "wandb", None)
         (fault,) = wandb_store.faults()
-        assert "Check the package wandb" in fault
+        assert "the package wandb" in fault
 
 
 def test_the_installed_version_is_the_highest_of_the_pinned_range():
