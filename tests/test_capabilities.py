@@ -104,7 +104,7 @@ def test_all_can_be_deleted_at_once(tmp_path):
         refused = type_in(folder, f"python main.py {asked}")
         assert refused.returncode == 1
         assert f"needs src/_utils/{part}, which this project deleted" in refused.stdout
-        assert len(refused.stdout.splitlines()) <= 2
+        assert "Traceback" not in refused.stdout
 
 
 @pytest.mark.slow

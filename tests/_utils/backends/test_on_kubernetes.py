@@ -189,7 +189,10 @@ def test_artifacts_come_from_the_pod_and_are_reused(small, cluster):
     server = documented("MLpipeline.md", "export MLFLOW_TRACKING_URI=")
     server = changed(server, {"http://<host>:5000": cluster["MLFLOW_TRACKING_URI"]})
     command = documented("MLpipeline.md", "backend=kubernetes")
-    value = f"+{CONFIG} components.trial.parameters.x=publish +components.trial"
+    value = f"+{CONFIG} +components.trial.cache=true components.trial.parameters.x=publish"
+    value += (
+        " +components.trial"  # its source reads the environment, so nothing else lets it be reused
+    )
     command = f"{server}\n{changed(command, {'+components.train_random_forest': value})}"
     ran = type_in(small, command, **variables)
     assert ran.returncode == 0, ran.stdout
