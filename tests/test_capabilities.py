@@ -116,4 +116,3 @@ def test_each_can_be_deleted_alone(tmp_path, part):
     check(folder, "ruff check . && ruff format --check . && PYTHONPATH=src lint-imports --no-logo")
     check(folder, "python main.py main.plan=true")
     check(folder, "python -m pytest --collect-only --quiet")
-    check(folder, "python -m pytest -m 'not slow and not nightly' tests/_utils/pipeline")
