@@ -198,6 +198,12 @@ def store_of(folder: Path) -> Store:
     return Store(str(URL.create("sqlite", database=str(folder / "mlflow.db"))))
 
 
+@pytest.fixture(autouse=True)
+def inputs_are_not_pinned():
+    """What run_components tells components, if a test called it in this process, ends here."""
+    os.environ.pop("ARTIFACTS_PINNED", None)
+
+
 @pytest.fixture(scope="session")
 def scratch_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An empty tracking store, and this process set to use it."""
