@@ -19,10 +19,10 @@ ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION = false
 ui: .venv/ready ## Look at the runs in the browser
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
-test: .venv/ready ## Run the tests, two files at a time: 9 minutes
+test: .venv/ready ## Run the tests, two files at a time
 	$(PYTEST) -m "not nightly"
 
-test-fast: .venv/ready ## Run the tests that take less than a minute together
+test-fast: .venv/ready ## Run the tests that start few processes: 1.5 minutes
 	$(PYTEST) -m "not slow and not nightly"
 
 test-nightly: .venv/ready ## Run what `make test` leaves out: clusters, conda, all packages, browser

@@ -40,7 +40,7 @@ def is_dead(tag: dict) -> bool:
 
 
 def close_dead_runs() -> int:
-    """Mark the runs as KILLED whose process is gone, and those below them; returns how many.
+    """Mark runs as KILLED if their process has ended, with those below them; returns how many.
 
     Their components are ended if they still work. Runs without the tag are left alone.
     """

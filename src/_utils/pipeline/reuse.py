@@ -73,7 +73,7 @@ def cache_key(component: Component) -> dict[str, Any]:
     """All that the component's result depends on: the content of files, and its parameters."""
     root = component.folder.parents[1]
     files = [*sources_of(component.folder)[0], *named_by(component.values, component.folder)[0]]
-    if environment := internals.load_mlproject(component.folder).env_config_path:
+    if environment := component.project.conda_file:
         files.append(Path(os.path.normpath(environment)))  # usually one of them already
     names = {path: path.relative_to(root) if path.is_relative_to(root) else path for path in files}
     parameters = component.parameters | {"main.artifact_store": chosen_place()}
