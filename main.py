@@ -46,6 +46,7 @@ from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, cleanups, end, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
 from _utils.pipeline.runs import as_record, faults_told, kill_runs, pipeline_run
+from _utils.pipeline.warm import warm_starts
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")
@@ -54,7 +55,7 @@ def go(config: DictConfig) -> float | None:
     if config.main.plan:
         show_plan(config, ROOT)
         return None
-    with pipeline_run(config) as run:
+    with warm_starts(config.main.warm_start), pipeline_run(config) as run:
         results = run_pipeline(config, run)
         if has_to_retrain(config.main.on_alarm, results):
             with retraining_run(run) as second:

@@ -23,6 +23,7 @@ from typing import Any
 from _utils.capabilities import has_capability, load_capability
 from _utils.internals import backend_parts, load_mlproject
 from _utils.pipeline.environments import one_at_a_time
+from _utils.pipeline.warm import start_warm
 
 BACKENDS = {"slurm": "backends.slurm", "kubernetes": "backends.kubernetes"}
 # MLflow has backends of these names itself, and takes no other for them
@@ -63,18 +64,32 @@ class LocalBackend(local.LocalBackend):  # type: ignore[misc, name-defined]
         to cmd. With /s cmd takes off the outer quotes and nothing else.
         """
         words = f'cmd /d /s /c "{command}"' if local.is_windows() else ["bash", "-c", command]
-        return start_process(words, folder, experiment_id, run_id)
+        return start_process(words, folder, experiment_id, run_id, command)
 
 
-def start_process(words: str | list[str], folder: str, experiment_id: str, run_id: str) -> Any:
-    """Start a command line in this folder, which works for this run; returns a SubmittedRun."""
+def start_process(
+    words: str | list[str], folder: str, experiment_id: str, run_id: str, command: str = ""
+) -> Any:
+    """Start a command line in this folder, which works for this run; returns a SubmittedRun.
+
+    Args:
+        words: The command line.
+        folder: Where it works.
+        experiment_id: Of the run.
+        run_id: The run.
+        command: What bash is to run, if it may start warm.
+    """
     variables = {**os.environ, **local.get_run_env_vars(run_id, experiment_id)}
     variables |= local.get_databricks_env_vars(local.mlflow.get_tracking_uri())
-    process = subprocess.Popen(
-        words, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    reader, writer = os.pipe()
+    try:
+        process = start_warm(command, folder, variables, writer) or subprocess.Popen(
+            words, cwd=folder, env=variables, stdout=writer, stderr=subprocess.STDOUT
+        )
+    finally:
+        os.close(writer)
     started = local.LocalSubmittedRun(run_id, process)
-    started.output = process.stdout
+    started.output = os.fdopen(reader, "rb")
     return started
 
 

@@ -60,6 +60,7 @@ class Main(Section):
     on_alarm: Literal["report", "retrain"]
     retrain: list[Assignment] | None
     plan: Literal[True, False, "mermaid"]
+    warm_start: bool = True
 
 
 class ComponentSection(Section):

@@ -22,6 +22,7 @@ from _utils.environment import tell, told
 from _utils.errors import UserError
 from _utils.internals import PARENT_RUN_ID, process_of, shell_error
 from _utils.masking import without_secrets
+from _utils.pipeline import warm
 from _utils.pipeline.backend import MLFLOWS_NAMES
 from _utils.pipeline.component import Component, as_latest
 from _utils.pipeline.log import Log
@@ -46,6 +47,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     for number, component in enumerate(plan, start=1):
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
         pinned = component.pinned(versions).with_models_pinned()
+        warm.later[:] = [each.folder for each in plan[number:]]
         result = run_or_reuse(pinned, pipeline, env_manager, title)
         results.append(result)
         # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.

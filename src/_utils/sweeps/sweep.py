@@ -7,7 +7,7 @@ is in environment variables, and their results are in MLflow.
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import mlflow
 from hydra.errors import HydraException
@@ -25,6 +25,7 @@ from _utils.pipeline.processes import typed_command
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.runs import ERROR, SWEEP, start_top_run
 from _utils.pipeline.server import serve_tracking_store
+from _utils.pipeline.warm import warm_starts
 from _utils.sweeps import slurm
 from _utils.sweeps.progress import progress_shown
 from _utils.sweeps.ranking import jobs_of, publish_ranking
@@ -49,7 +50,9 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
     run = start_top_run(config).info
     tell(SWEEP, run.run_id)
     try:
-        with progress_shown(run, planned, config):
+        is_here = launcher in ON_THIS_MACHINE  # elsewhere each job has its own
+        is_warm = warm_starts(config.main.warm_start) if is_here else nullcontext()
+        with is_warm, progress_shown(run, planned, config):
             try:
                 yield
             except Exception as error:
