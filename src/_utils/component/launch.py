@@ -124,9 +124,11 @@ def refuse_arguments(message: str) -> NoReturn:
 
 def installed_packages() -> str:
     """The packages of this environment as lines `name==version`, sorted."""
-    # `package.name` and `package.version` would each read the metadata again
-    packages = (package.metadata for package in distributions())
-    lines = {f"{package['Name']}=={package['Version']}" for package in packages}
+    lines = set()
+    for package in distributions():  # `package.metadata` would parse all of it, which takes longer
+        text = package.read_text("METADATA") or package.read_text("PKG-INFO") or ""
+        fields = dict(re.findall(r"^(Name|Version): *(.*?)\s*$", text, re.MULTILINE)[:2])
+        lines.add(f"{fields.get('Name')}=={fields.get('Version')}")
     return "\n".join(sorted(lines, key=str.lower)) + "\n"
 
 

@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ ACTIVATION = re.compile(r"((?:source|\.) \S+ && |conda activate \S+(?: 1>&2)? &&
 PLAIN = re.compile(r"""([\w@%+=:,./ -]|'[^']*'|"[^"$`\\]*")*""")
 IS_POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
 LARGEST_ANSWER = 1 << 16  # bytes
+# What libraries import when they are used, by the name of the library: it takes seconds
+LATE = {
+    "mlflow": ["import IPython"],
+    "sklearn": ["import mlflow.sklearn", "import skops.io", "import git"],
+    "matplotlib": ["import matplotlib.backends.backend_agg", "import PIL.PngImagePlugin"],
+}
 later: list[Path] = []  # components whose libraries can be imported while others work
 PATIENCE = 3  # seconds for a warm parent to end; an import that has begun goes on
 
@@ -201,7 +208,9 @@ def imports_of(folder: Path) -> list[str]:
             for node in nodes:
                 if isinstance(node, ast.Import | ast.ImportFrom) and not is_own(node, folder):
                     libraries[ast.unparse(node)] = None
-    return [*libraries]
+    known = " ".join(libraries)
+    late = (each for name, each in LATE.items() if re.search(rf"\b{name}\b", known))
+    return [*libraries, *chain.from_iterable(late)]
 
 
 def is_own(node: ast.Import | ast.ImportFrom, folder: Path) -> bool:
