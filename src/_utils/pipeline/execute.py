@@ -36,6 +36,7 @@ from _utils.pipeline.reuse import (
     record_reuse,
 )
 from _utils.pipeline.runs import SWEEP, env_manager_of, mask_tags
+from _utils.pipeline.server import serve_tracking_store
 
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
@@ -109,6 +110,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     Raises:
         UserError: MLflow could not create a run for it.
     """
+    serve_tracking_store()
     log, start = Log(shown=not console.quiet), time.time()
     started = exit_code = fault = None
     try:
@@ -161,8 +163,13 @@ def end_component(started: Any) -> None:
     """End what works for a component; `started` is None if MLflow was still preparing it."""
     if started and not process_of(started):
         started.cancel()
-    of_run = working_for([started.run_id] if started else [])
-    end_processes(of_run | set(psutil.Process().children(recursive=True)))
+    working = working_for([started.run_id] if started else [])
+    working |= {*psutil.Process().children(recursive=True)}
+    if started and (process := process_of(started)):  # whose parent may be that of another job
+        with suppress(psutil.NoSuchProcess):
+            own = psutil.Process(process.pid)
+            working |= {own, *own.children(recursive=True)}
+    end_processes(working)
 
 
 def newest_child(pipeline: Run, since: float) -> Run | None:

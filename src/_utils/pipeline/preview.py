@@ -18,7 +18,7 @@ from _utils.pipeline.plan import make_plan
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
 from _utils.pipeline.runs import faults_told, find_experiment
-from _utils.pipeline.server import serve_tracking_store
+from _utils.pipeline.server import open_tracking_store
 
 NO_EXPERIMENT = "-1"  # an id that no experiment has
 
@@ -30,7 +30,7 @@ def show_plan(config: DictConfig, root: Path) -> None:
         database = make_url(mlflow.get_tracking_uri()).database
         if mlflow.get_tracking_uri().startswith("sqlite") and not Path(database).exists():
             mlflow.set_tracking_uri(f"sqlite:///{folder}/empty.db")
-        serve_tracking_store()
+        open_tracking_store()
         experiment = find_experiment(config.main.experiment_name)
         experiment_id = experiment.experiment_id if experiment else NO_EXPERIMENT
         plan = make_plan(read_config(config), root, experiment_id)

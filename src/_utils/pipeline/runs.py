@@ -24,7 +24,7 @@ from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, pro
 from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import launcher, reader_is_gone
 from _utils.pipeline.report import console, print_ui_hint
-from _utils.pipeline.server import serve_tracking_store
+from _utils.pipeline.server import open_tracking_store, serve_tracking_store
 from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"
@@ -67,7 +67,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     if sweep_id:
         console.quiet = False
     else:
-        print_ui_hint(serve_tracking_store())
+        print_ui_hint(open_tracking_store())
         sys.exit(status)
 
 
@@ -106,7 +106,7 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     """
     with faults_told():
         check_machine(config.main)
-        serve_tracking_store()
+        open_tracking_store()
         client, launched = MlflowClient(), None
         if launched_id := told("MLFLOW_RUN_ID"):
             launched = client.get_run(launched_id)
@@ -115,7 +115,8 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
         if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
             experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
         else:
-            find_experiment(config.main.experiment_name)
+            if not find_experiment(config.main.experiment_name):
+                serve_tracking_store()  # which gives the new experiment an absolute folder
             experiment = mlflow.set_experiment(config.main.experiment_name)
         if count := close_dead_runs():
             console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")

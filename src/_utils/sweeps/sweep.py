@@ -24,7 +24,7 @@ from _utils.pipeline.faults import check_server
 from _utils.pipeline.processes import typed_command
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.runs import ERROR, SWEEP, start_top_run
-from _utils.pipeline.server import serve_tracking_store
+from _utils.pipeline.server import open_tracking_store, serve_tracking_store
 from _utils.pipeline.warm import warm_starts
 from _utils.sweeps import slurm
 from _utils.sweeps.progress import progress_shown
@@ -48,6 +48,7 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
         check_server(f"hydra/launcher={launcher}")
     slurm.warn_near_time_limit(config.hydra.launcher)
     run = start_top_run(config).info
+    serve_tracking_store()
     tell(SWEEP, run.run_id)
     try:
         is_here = launcher in ON_THIS_MACHINE  # elsewhere each job has its own
@@ -75,7 +76,7 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
     if broken:
         show_fault(broken)
     mlflow.end_run("FAILED" if failed or broken else "FINISHED")
-    print_ui_hint(serve_tracking_store())
+    print_ui_hint(open_tracking_store())
     if failed or broken:
         sys.exit(1)
 
