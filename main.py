@@ -46,7 +46,7 @@ from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, cleanups, end, watch_for_interrupts
 from _utils.pipeline.report import Result, print_summary, value_of
 from _utils.pipeline.runs import as_record, faults_told, kill_runs, pipeline_run
-from _utils.pipeline.warm import warm_starts
+from _utils.warm import warm_starts
 
 
 @hydra.main(config_path=".", config_name="config", version_base="1.3")

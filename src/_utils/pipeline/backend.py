@@ -23,7 +23,7 @@ from typing import Any
 from _utils.capabilities import has_capability, load_capability
 from _utils.internals import backend_parts, load_mlproject
 from _utils.pipeline.environments import one_at_a_time
-from _utils.pipeline.warm import start_warm
+from _utils.pipeline.warm import start_component
 
 BACKENDS = {"slurm": "backends.slurm", "kubernetes": "backends.kubernetes"}
 # MLflow has backends of these names itself, and takes no other for them
@@ -83,7 +83,7 @@ def start_process(
     variables |= local.get_databricks_env_vars(local.mlflow.get_tracking_uri())
     reader, writer = os.pipe()
     try:
-        process = start_warm(command, folder, variables, writer) or subprocess.Popen(
+        process = start_component(command, folder, variables, writer) or subprocess.Popen(
             words, cwd=folder, env=variables, stdout=writer, stderr=subprocess.STDOUT
         )
     finally:

@@ -22,7 +22,7 @@ from _utils.pipeline.mentions import PYTHON, UP, URL, mentions_of, words_of
 # The template's own code in `_utils`: what it names and reads elsewhere is no part of a result
 MACHINERY = re.compile(
     r"_utils/(artifacts|backends|component|models|pipeline|sweeps|tabular/fetch|capabilities"
-    r"|environment|errors|internals|masking|notebook|project|shell|variables)\b"
+    r"|environment|errors|internals|masking|notebook|project|shell|variables|warm)\b"
 )
 # What running or editing a component leaves in its folder
 LEFTOVER = re.compile(

@@ -25,10 +25,10 @@ from _utils.pipeline.processes import typed_command
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.runs import ERROR, SWEEP, start_top_run
 from _utils.pipeline.server import open_tracking_store, serve_tracking_store
-from _utils.pipeline.warm import warm_starts
 from _utils.sweeps import slurm
 from _utils.sweeps.progress import progress_shown
 from _utils.sweeps.ranking import jobs_of, publish_ranking
+from _utils.warm import warm_starts
 
 ON_THIS_MACHINE = ("basic", "joblib", "submitit_local")  # launchers
 SHOWN_IN_FULL = 3  # reasons of failed jobs

@@ -8,6 +8,8 @@ JSON, with a component's standard streams:
     {"imports": ["import pandas as pd"], "later": ["import sklearn"], "words": ["run.py", "--x=1"],
      "folder": ..., "name": ..., "variables": {"MLFLOW_RUN_ID": ...}, "environment": <digest>}
 
+A component, which cannot know the digest, sends all variables of a process that it starts.
+
 The parent forks a minder, which forks the component and answers with its process id, and with its
 exit code in the end; or the parent says why the component has to start in another way. So a
 component outlives a parent that was killed. The minder ends its component if the process that asked
@@ -60,9 +62,9 @@ def wait_for_component(settings: dict[str, Any]) -> dict[str, Any]:
         if "end" in request:
             os._exit(0)
         if request:
-            for statement in request["imports"]:
+            for statement in request.get("imports", ()):
                 run_import(statement, done)
-            imports |= dict.fromkeys(request["later"])
+            imports |= dict.fromkeys(request.get("later", ()))
             if reason := why_not(request, settings):
                 send(connection, reason=reason)
             elif fork() == 0:
@@ -92,7 +94,15 @@ def run_import(statement: str, done: set[str]) -> None:
 
 def why_not(request: dict[str, Any], settings: dict[str, Any]) -> str:
     """Why this process cannot become the component; empty if it can."""
-    if request["environment"] != settings["environment"]:
+    variables = request["variables"]
+    if "environment" in request:
+        is_same = request["environment"] == settings["environment"]
+    else:
+        names = os.environ.keys() | variables.keys()
+        is_same = not any(
+            os.environ.get(n) != variables.get(n) for n in names - {*settings["free"]}
+        )
+    if not is_same:
         return "its environment variables differ"
     if threading.active_count() > 1:
         return "a library has started a thread"
@@ -149,7 +159,11 @@ def become(request: dict[str, Any], settings: dict[str, Any]) -> tuple[Any, dict
     os.chdir(request["folder"])
     for name in settings["free"]:
         os.environ.pop(name, None)
-    os.environ.update(request["variables"])
+    os.environ.update(request["variables"], PWD=request["folder"])  # as bash says it
+    if "tempfile" in sys.modules:
+        sys.modules["tempfile"].tempdir = None  # it is looked up anew
+    if request.get("is_session"):
+        os.setsid()
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(request["name"][:15], encoding="utf-8")  # for ps, top
     if numpy_random := sys.modules.get("numpy.random"):
@@ -186,7 +200,9 @@ if __name__ == "__main__":
     if sys.path[0] == str(Path(__file__).parent):
         del sys.path[0]  # the modules beside this one are none of a component's
     settings = json.loads(sys.stdin.readline())
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     request = wait_for_component(settings)
     sys.excepthook = show_own_frames_only
     code, names = become(request, settings)

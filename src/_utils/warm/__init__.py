@@ -1,0 +1,193 @@
+"""Warm starts: processes are forked from one that has imported their libraries already.
+
+`parent.py` is that process, a script of its own. There is one for each environment, and the jobs of
+a sweep share it. What cannot start warm has to start as ever.
+"""
+
+import hashlib
+import json
+import os
+import select
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from _utils.environment import tell, told
+
+WARM_PARENTS = "WARM_PARENTS"  # variable: the process that warm parents end with, and their folder
+WARM_PARENT = "WARM_PARENT"  # variable: the socket of the one that a component was forked from
+# What differs between components, and what they change for their notebooks
+FREE = (
+    *("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI", "JPY_SESSION_NAME", "PWD"),
+    *("TMPDIR", "TEMP", "TMP", WARM_PARENTS, WARM_PARENT),
+)
+IS_POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
+LARGEST_ANSWER = 1 << 16  # bytes
+PATIENCE = 3  # seconds for a warm parent to end; an import that has begun goes on
+
+
+class ColdStart(Exception):
+    """A process has to start in another way; the message says why."""
+
+
+class WarmProcess:
+    """A process that was forked from a warm parent, with what subprocess.Popen has."""
+
+    returncode: int | None = None
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, connection: socket.socket):
+        self.pid, self._connection = pid, connection
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None if the process still runs."""
+        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self) -> int:
+        """Wait for the exit code."""
+        if self.returncode is None:
+            answer = receive(self._connection)
+            if "exit_code" not in answer:  # who minds the process was killed
+                self.kill()
+            self.returncode = answer.get("exit_code", -signal.SIGKILL)
+            self._connection.close()
+        return self.returncode
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process."""
+        self.send_signal(signal.SIGKILL)
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the process, if it still runs."""
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
+
+
+@contextmanager
+def warm_starts(is_on: bool) -> Iterator[None]:
+    """Within this, components start warm; at the end the warm parents end.
+
+    The jobs of a sweep take part in what the process above them began.
+    """
+    if not (is_on and IS_POSSIBLE) or told(WARM_PARENTS):
+        yield
+        return
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))  # for this user only
+    tell(WARM_PARENTS, f"{os.getpid()} {folder}")
+    try:
+        yield
+    finally:
+        tell(WARM_PARENTS, None)
+        for address in folder.glob("*.socket"):
+            with suppress(OSError), closing(connect(address)) as connection:
+                connection.settimeout(PATIENCE)
+                send(connection, end=True)
+                connection.recv(1)  # nothing comes, but the end of the connection
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_warm(address: Path, files: Iterable[int], **request: Any) -> WarmProcess:
+    """Let a warm parent fork a process.
+
+    Args:
+        address: Of the warm parent.
+        files: The numbers of what becomes stdin, stdout and stderr.
+        request: As `parent.py` says.
+
+    Raises:
+        ColdStart: It cannot.
+    """
+    with ExitStack() as if_cold:
+        try:
+            connection = connect(address)
+            if_cold.callback(connection.close)
+            send(connection, files, **request)
+            answer = receive(connection)
+        except ConnectionError:
+            answer = {}
+        except OSError as error:
+            raise ColdStart(str(error)) from error
+        if "pid" not in answer:
+            raise ColdStart(answer.get("reason", "the process that has them was killed"))
+        if_cold.pop_all()
+        return WarmProcess(answer["pid"], connection)
+
+
+def warm_parent(activation: str, variables: dict[str, str]) -> Path:
+    """The address of the warm parent of an environment, which is started if there was none.
+
+    Args:
+        activation: What activates the environment, before a command.
+        variables: All environment variables.
+    """
+    owner, _, folder = told(WARM_PARENTS).partition(" ")
+    address = Path(folder, f"{hashlib.sha256(activation.encode()).hexdigest()[:12]}.socket")
+    with FileLock(Path(folder, "lock")):
+        if not address.exists():
+            _start_parent(address, int(owner), activation, variables)
+    return address
+
+
+def _start_parent(address: Path, owner: int, activation: str, variables: dict[str, str]) -> None:
+    settings = {"owner": owner, "free": FREE, "environment": digest_of(variables)}
+    own = {name: value for name, value in variables.items() if name not in FREE}
+    script = shlex.quote(str(Path(__file__).with_name("parent.py")))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(address))
+        listener.listen(socket.SOMAXCONN)
+        parent = subprocess.Popen(
+            ["bash", "-c", f"{activation}exec python {script}"],
+            env=own,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        with suppress(BrokenPipeError), parent.stdin as stdin:
+            stdin.write(f"{json.dumps(settings | {'listener': listener.fileno()})}\n".encode())
+    parent.returncode = 0  # nobody waits for it
+
+
+def digest_of(variables: dict[str, str]) -> str:
+    """A digest of an environment but for what may differ; it does not show secrets."""
+    pairs = sorted((name, value) for name, value in variables.items() if name not in FREE)
+    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+
+
+def connect(address: Path) -> socket.socket:
+    """Connect to a warm parent."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(str(address))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def send(connection: socket.socket, files: Iterable[int] = (), **message: Any) -> None:
+    """Send a message as JSON, with the numbers of open files."""
+    socket.send_fds(connection, [json.dumps(message).encode()], [*files])
+
+
+def receive(connection: socket.socket) -> dict[str, Any]:
+    """Receive a message; it is empty if the other end is gone."""
+    message = connection.recv(LARGEST_ANSWER)
+    return json.loads(message) if message else {}
