@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils 
 
 import mlflow
 import nbformat
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelManager, KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -42,13 +42,13 @@ QUIET = [
 class WarmKernel(LocalProvisioner):
     """Starts the process that runs the cells, warm if this process has started warm."""
 
-    async def launch_kernel(self, cmd: list[str], **options: Any) -> dict[str, Any]:
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
         """Start a kernel, in a session of its own, as jupyter_client does."""
         address = told(WARM_PARENT)
         if not address or cmd[1:3] != ["-m", "ipykernel_launcher"]:
             return await super().launch_kernel(cmd, **options)
         try:
-            self.process = start_warm(
+            self.process = start_warm(  # type: ignore[assignment]  # it has the same methods
                 Path(address),
                 (0, 1, 2),
                 words=[*cmd[1:], f"--IPKernelApp.parent_handle={os.getpid()}"],
@@ -59,7 +59,7 @@ class WarmKernel(LocalProvisioner):
             )
         except ColdStart:
             return await super().launch_kernel(cmd, **options)
-        self.pid = self.process.pid
+        self.pid = self.process.pid  # type: ignore[attr-defined]
         return self.connection_info
 
 

@@ -27,6 +27,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import types
 import warnings
@@ -34,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 RUN_MODULE = "import runpy; runpy.run_module({!r}, run_name='__main__', alter_sys=True)"
+OWN = {**os.environ}
 GRACE = 2  # seconds that a component has to end by itself
 LARGEST_REQUEST = 1 << 20  # bytes
 # Libraries that others have imported already, so that pytest cannot rewrite their asserts
@@ -94,14 +96,11 @@ def run_import(statement: str, done: set[str]) -> None:
 
 def why_not(request: dict[str, Any], settings: dict[str, Any]) -> str:
     """Why this process cannot become the component; empty if it can."""
-    variables = request["variables"]
     if "environment" in request:
         is_same = request["environment"] == settings["environment"]
     else:
-        names = os.environ.keys() | variables.keys()
-        is_same = not any(
-            os.environ.get(n) != variables.get(n) for n in names - {*settings["free"]}
-        )
+        different = dict(request["variables"].items() ^ OWN.items()).keys()
+        is_same = different <= {*settings["free"]}
     if not is_same:
         return "its environment variables differ"
     if threading.active_count() > 1:
@@ -157,11 +156,11 @@ def become(request: dict[str, Any], settings: dict[str, Any]) -> tuple[Any, dict
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.chdir(request["folder"])
-    for name in settings["free"]:
-        os.environ.pop(name, None)
-    os.environ.update(request["variables"], PWD=request["folder"])  # as bash says it
-    if "tempfile" in sys.modules:
-        sys.modules["tempfile"].tempdir = None  # it is looked up anew
+    os.environ.clear()  # libraries have set some
+    os.environ.update(OWN)
+    os.environ.update((n, v) for n, v in request["variables"].items() if n in settings["free"])
+    os.environ["PWD"] = request["folder"]  # as bash sets it
+    tempfile.tempdir = None  # it is looked up anew
     if request.get("is_session"):
         os.setsid()
     with contextlib.suppress(OSError):
