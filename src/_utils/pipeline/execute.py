@@ -48,7 +48,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     for number, component in enumerate(plan, start=1):
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
         pinned = component.pinned(versions).with_models_pinned()
-        warm.later[:] = [each.folder for each in plan[number:]]
+        warm.later[:] = [each.folder for each in plan[number - 1 :]]
         result = run_or_reuse(pinned, pipeline, env_manager, title)
         results.append(result)
         # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.
@@ -110,6 +110,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     Raises:
         UserError: MLflow could not create a run for it.
     """
+    warm.import_ahead(env_manager)
     serve_tracking_store()
     log, start = Log(shown=not console.quiet), time.time()
     started = exit_code = fault = None

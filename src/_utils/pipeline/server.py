@@ -40,6 +40,7 @@ def open_tracking_store() -> str:
         url = make_url(uri).set(database=database.as_posix())
         uri = url.render_as_string(hide_password=False)
         mlflow.set_tracking_uri(uri)
+    _tell_of_server(uri)
     if database and not database.exists():
         serve_tracking_store()
     else:
@@ -66,10 +67,6 @@ def serve_tracking_store() -> None:
     uri = mlflow.get_tracking_uri()
     if not uri.startswith(database_schemes()):
         return
-    # How a server of the user's own is protected
-    tell("MLFLOW_SERVER_ALLOWED_HOSTS", None)
-    tell("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", None)
-    tell("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", None)
     database = file_of(uri)
     # Two processes that create one file at once would fail
     lock = FileLock(f"{database}.lock") if database else nullcontext()
@@ -84,14 +81,22 @@ def serve_tracking_store() -> None:
     guarded = DispatcherMiddleware(Unauthorized(), {path: app})
     server = make_server("127.0.0.1", 0, guarded, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}{path}")
+    mlflow.set_registry_uri(mlflow.get_tracking_uri())  # tracking_app has set it to the database
+
+
+def _tell_of_server(uri: str) -> None:
+    """Set what components have to know of a server that may be started for this database."""
+    # How a server of the user's own is protected
+    tell("MLFLOW_SERVER_ALLOWED_HOSTS", None)
+    tell("MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", None)
+    tell("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", None)
     for name in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
         tell(name, ",".join(filter(None, [told(name), "127.0.0.1"])))
     tell(SERVED, make_url(uri).drivername)
     tell("MLFLOW_UI", "http://127.0.0.1:5000", unless_set=True)  # of `mlflow ui`, afterwards
     # Else MLflow prints addresses that hold the secret path and end with this process
     tell("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}{path}")
-    mlflow.set_registry_uri(mlflow.get_tracking_uri())  # tracking_app has set it to the database
 
 
 @contextmanager

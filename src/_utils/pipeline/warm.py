@@ -2,9 +2,10 @@
 
 import ast
 import json
+import os
 import re
 import shlex
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -18,7 +19,9 @@ from _utils.warm import (
     WARM_PARENTS,
     ColdStart,
     WarmProcess,
+    connect,
     digest_of,
+    send,
     start_warm,
     warm_parent,
 )
@@ -34,7 +37,22 @@ LATE = {
     "matplotlib": ["import matplotlib.backends.backend_agg", "import PIL.PngImagePlugin"],
     "nbclient": ["import ipykernel.kernelapp", "import matplotlib_inline.backend_inline"],
 }
-later: list[Path] = []  # components whose libraries can be imported while others work
+later: list[Path] = []  # folders of the components that are about to run, in their order
+
+
+def import_ahead(env_manager: str) -> None:
+    """Let the warm parent import libraries while this process does what else there is to do.
+
+    Where MLflow makes environments they are not known yet: the first component waits for its own.
+    """
+    if told(WARM_PARENTS) and env_manager == "local":
+        with suppress(OSError), closing(connect(warm_parent("", {**os.environ}))) as connection:
+            send(connection, later=libraries_of_later())
+
+
+def libraries_of_later() -> list[str]:
+    """The import statements of the components that are about to run."""
+    return [line for folder in later for line in imports_of(folder)]
 
 
 def start_component(
@@ -59,7 +77,7 @@ def start_component(
             address,
             (0, output, output),
             imports=imports_of(Path(folder)),
-            later=[line for each in later for line in imports_of(each)],
+            later=libraries_of_later(),
             words=words,
             folder=folder,
             name=Path(folder).name,

@@ -13,7 +13,7 @@ A component, which cannot know the digest, sends all variables of a process that
 The parent forks a minder, which forks the component and answers with its process id, and with its
 exit code in the end; or the parent says why the component has to start in another way. So a
 component outlives a parent that was killed. The minder ends its component if the process that asked
-for it is gone. The message {"end": true} ends the parent.
+for it is gone. A message may also have only `later`; {"end": true} ends the parent.
 
 Only the standard library is imported here: whatever else the parent has, all components have.
 """
@@ -63,10 +63,10 @@ def wait_for_component(settings: dict[str, Any]) -> dict[str, Any]:
         request = json.loads(message) if message and is_own(connection) else {}
         if "end" in request:
             os._exit(0)
-        if request:
+        imports |= dict.fromkeys(request.get("later", ()))
+        if "words" in request:
             for statement in request.get("imports", ()):
                 run_import(statement, done)
-            imports |= dict.fromkeys(request.get("later", ()))
             if reason := why_not(request, settings):
                 send(connection, reason=reason)
             elif fork() == 0:
