@@ -55,7 +55,7 @@ class WarmKernel(LocalProvisioner):
                 folder=options["cwd"],
                 name="kernel",
                 variables=options["env"],
-                is_session=True,
+                is_kernel=True,
             )
         except ColdStart:
             return await super().launch_kernel(cmd, **options)

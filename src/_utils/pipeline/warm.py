@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shlex
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -13,18 +13,8 @@ from pathlib import Path
 from _utils.environment import told
 from _utils.pipeline.report import console
 from _utils.pipeline.sources import sources_of
-from _utils.warm import (
-    FREE,
-    WARM_PARENT,
-    WARM_PARENTS,
-    ColdStart,
-    WarmProcess,
-    connect,
-    digest_of,
-    send,
-    start_warm,
-    warm_parent,
-)
+from _utils.warm import WARM_PARENT, WARM_PARENTS, ColdStart, WarmProcess, start_warm, warm_parent
+from _utils.warm import send as send_to
 
 # How MLflow activates an environment before a command
 ACTIVATION = re.compile(r"((?:source|\.) \S+ && |conda activate \S+(?: 1>&2)? && )*")
@@ -46,8 +36,8 @@ def import_ahead(env_manager: str) -> None:
     Where MLflow makes environments they are not known yet: the first component waits for its own.
     """
     if told(WARM_PARENTS) and env_manager == "local":
-        with suppress(OSError), closing(connect(warm_parent("", {**os.environ}))) as connection:
-            send(connection, later=libraries_of_later())
+        with suppress(OSError):
+            send_to(warm_parent("", {**os.environ}), later=libraries_of_later()).close()
 
 
 def libraries_of_later() -> list[str]:
@@ -71,8 +61,6 @@ def start_component(
         return None
     try:
         address = warm_parent(activation, variables)
-        own = {name: variables[name] for name in FREE if name in variables}
-        own.pop(WARM_PARENTS, None)
         return start_warm(
             address,
             (0, output, output),
@@ -81,8 +69,8 @@ def start_component(
             words=words,
             folder=folder,
             name=Path(folder).name,
-            variables=own | {WARM_PARENT: str(address)},
-            environment=digest_of(variables),
+            variables=variables | {WARM_PARENT: str(address)},
+            is_kernel=False,
         )
     except ColdStart as reason:
         console.print(f"    (imports its libraries anew: {reason})", style="dim", highlight=False)

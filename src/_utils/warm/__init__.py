@@ -16,21 +16,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from _utils.environment import tell, told
+from _utils.warm import parent
 
 WARM_PARENTS = "WARM_PARENTS"  # variable: the process that warm parents end with, and their folder
 WARM_PARENT = "WARM_PARENT"  # variable: the socket of the one that a component was forked from
-# What differs between components, and what they change for their notebooks
-FREE = (
-    *("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI", "JPY_SESSION_NAME", "PWD"),
-    *("TMPDIR", "TEMP", "TMP", WARM_PARENTS, WARM_PARENT),
-)
 IS_POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
 LARGEST_ANSWER = 1 << 16  # bytes
 PATIENCE = 3  # seconds for a warm parent to end; an import that has begun goes on
@@ -58,7 +54,7 @@ class WarmProcess:
     def wait(self) -> int:
         """Wait for the exit code."""
         if self.returncode is None:
-            answer = receive(self._connection)
+            answer = json.loads(self._connection.recv(LARGEST_ANSWER) or "{}")
             if "exit_code" not in answer:  # who minds the process was killed
                 self.kill()
             self.returncode = answer.get("exit_code", -signal.SIGKILL)
@@ -96,11 +92,44 @@ def warm_starts(is_on: bool) -> Iterator[None]:
     finally:
         tell(WARM_PARENTS, None)
         for address in folder.glob("*.socket"):
-            with suppress(OSError), closing(connect(address)) as connection:
+            with suppress(OSError), send(address, end=True) as connection:
                 connection.settimeout(PATIENCE)
-                send(connection, end=True)
                 connection.recv(1)  # nothing comes, but the end of the connection
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def warm_parent(activation: str, variables: dict[str, str]) -> Path:
+    """The address of the warm parent of an environment, which is started if there was none.
+
+    Args:
+        activation: What activates the environment, before a command.
+        variables: The environment variables before that.
+    """
+    owner, _, folder = told(WARM_PARENTS).partition(" ")
+    address = Path(folder, f"{hashlib.sha256(activation.encode()).hexdigest()[:12]}.socket")
+    with FileLock(Path(folder, "lock")):
+        if address.exists():
+            return address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(str(address))
+            listener.listen(socket.SOMAXCONN)
+            settings = {"listener": listener.fileno(), "owner": int(owner), "variables": variables}
+            process = subprocess.Popen(
+                [
+                    "bash",
+                    "-c",
+                    f"{activation}exec python {shlex.quote(f'{__file__[:-11]}parent.py')}",
+                ],
+                env={name: value for name, value in variables.items() if name not in parent.FREE},
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            with suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write(f"{json.dumps(settings)}\n".encode())
+            process.returncode = 0  # nobody waits for it
+    return address
 
 
 def start_warm(address: Path, files: Iterable[int], **request: Any) -> WarmProcess:
@@ -114,80 +143,26 @@ def start_warm(address: Path, files: Iterable[int], **request: Any) -> WarmProce
     Raises:
         ColdStart: It cannot.
     """
-    with ExitStack() as if_cold:
-        try:
-            connection = connect(address)
-            if_cold.callback(connection.close)
-            send(connection, files, **request)
-            answer = receive(connection)
-        except ConnectionError:
-            answer = {}
-        except OSError as error:
-            raise ColdStart(str(error)) from error
-        if "pid" not in answer:
-            raise ColdStart(answer.get("reason", "the process that has them was killed"))
-        if_cold.pop_all()
-        return WarmProcess(answer["pid"], connection)
+    try:
+        connection = send(address, files, **request)
+        answer = json.loads(connection.recv(LARGEST_ANSWER) or "{}")
+    except ConnectionError:
+        raise ColdStart("the process that has them was killed") from None
+    except OSError as error:
+        raise ColdStart(str(error)) from error
+    if pid := answer.get("pid"):
+        return WarmProcess(pid, connection)
+    connection.close()
+    raise ColdStart(answer.get("reason", "the process that has them was killed"))
 
 
-def warm_parent(activation: str, variables: dict[str, str]) -> Path:
-    """The address of the warm parent of an environment, which is started if there was none.
-
-    Args:
-        activation: What activates the environment, before a command.
-        variables: All environment variables.
-    """
-    owner, _, folder = told(WARM_PARENTS).partition(" ")
-    address = Path(folder, f"{hashlib.sha256(activation.encode()).hexdigest()[:12]}.socket")
-    with FileLock(Path(folder, "lock")):
-        if not address.exists():
-            _start_parent(address, int(owner), activation, variables)
-    return address
-
-
-def _start_parent(address: Path, owner: int, activation: str, variables: dict[str, str]) -> None:
-    settings = {"owner": owner, "free": FREE, "environment": digest_of(variables)}
-    own = {name: value for name, value in variables.items() if name not in FREE}
-    script = shlex.quote(str(Path(__file__).with_name("parent.py")))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(str(address))
-        listener.listen(socket.SOMAXCONN)
-        parent = subprocess.Popen(
-            ["bash", "-c", f"{activation}exec python {script}"],
-            env=own,
-            pass_fds=[listener.fileno()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        with suppress(BrokenPipeError), parent.stdin as stdin:
-            stdin.write(f"{json.dumps(settings | {'listener': listener.fileno()})}\n".encode())
-    parent.returncode = 0  # nobody waits for it
-
-
-def digest_of(variables: dict[str, str]) -> str:
-    """A digest of an environment but for what may differ; it does not show secrets."""
-    pairs = sorted((name, value) for name, value in variables.items() if name not in FREE)
-    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
-
-
-def connect(address: Path) -> socket.socket:
-    """Connect to a warm parent."""
+def send(address: Path, files: Iterable[int] = (), **message: Any) -> socket.socket:
+    """Send a warm parent a message, with open files; returns the connection for its answers."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         connection.connect(str(address))
+        socket.send_fds(connection, [json.dumps(message).encode()], [*files])
     except OSError:
         connection.close()
         raise
     return connection
-
-
-def send(connection: socket.socket, files: Iterable[int] = (), **message: Any) -> None:
-    """Send a message as JSON, with the numbers of open files."""
-    socket.send_fds(connection, [json.dumps(message).encode()], [*files])
-
-
-def receive(connection: socket.socket) -> dict[str, Any]:
-    """Receive a message; it is empty if the other end is gone."""
-    message = connection.recv(LARGEST_ANSWER)
-    return json.loads(message) if message else {}

@@ -1,19 +1,16 @@
-"""The warm parent: imports libraries once, and forks a fresh process for each component.
+"""The warm parent: a process that imports libraries once, and forks others that need them.
 
-`warm.py` starts it by the Python of the components' environment, with a socket that listens, and
-tells it on stdin, as a line of JSON, the number of that file, the process that it ends with, a
-digest of its environment, and the variables that differ between components. A request comes as
-JSON, with a component's standard streams:
+`__init__.py` starts it with a socket that listens, and with a line of JSON on stdin: the number of
+that socket, the process that the parent ends with, and the environment variables before the
+components' environment was activated. A request is JSON, too, with three open files:
 
-    {"imports": ["import pandas as pd"], "later": ["import sklearn"], "words": ["run.py", "--x=1"],
-     "folder": ..., "name": ..., "variables": {"MLFLOW_RUN_ID": ...}, "environment": <digest>}
-
-A component, which cannot know the digest, sends all variables of a process that it starts.
+    {"words": ["run.py", "--x=1"], "imports": ["import pandas as pd"], "later": ["import sklearn"],
+     "folder": "/src/training", "name": "training", "variables": {...}, "is_kernel": false}
 
 The parent forks a minder, which forks the component and answers with its process id, and with its
-exit code in the end; or the parent says why the component has to start in another way. So a
-component outlives a parent that was killed. The minder ends its component if the process that asked
-for it is gone. A message may also have only `later`; {"end": true} ends the parent.
+exit code in the end; or the parent says why the component cannot be forked. So a component outlives
+a parent that was killed, and it ends with whoever asked for it. A request without words only has
+`later`, what to import when there is nothing else to do; {"end": true} ends the parent.
 
 Only the standard library is imported here: whatever else the parent has, all components have.
 """
@@ -34,40 +31,42 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+# Variables that differ between components, or that these change for their notebooks
+FREE = {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI", "WARM_PARENTS"} | {
+    *("WARM_PARENT", "JPY_SESSION_NAME", "PWD", "TMPDIR", "TEMP", "TMP")
+}
+OWN = {**os.environ}  # before a library sets some
 RUN_MODULE = "import runpy; runpy.run_module({!r}, run_name='__main__', alter_sys=True)"
-OWN = {**os.environ}
-GRACE = 2  # seconds that a component has to end by itself
-LARGEST_REQUEST = 1 << 20  # bytes
 # Libraries that others have imported already, so that pytest cannot rewrite their asserts
 NO_REWRITE = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
+GRACE = 2  # seconds that a component has to end by itself
+LARGEST_REQUEST = 1 << 20  # bytes
 
 
 def wait_for_component(settings: dict[str, Any]) -> dict[str, Any]:
     """Serve requests; returns only in a process that has to become a component: its request."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that minders leave no zombies
-    owner = os.pidfd_open(settings["owner"])
-    listener = socket.socket(fileno=settings["listener"])
-    imports: dict[str, None] = {}  # statements to run when there is nothing else to do
+    owner, listener = os.pidfd_open(settings["owner"]), socket.socket(fileno=settings["listener"])
+    later: dict[str, None] = {}
     done: set[str] = set()
     while True:
-        waiting = [each for each in imports if each not in done]
+        waiting = [each for each in later if each not in done]
         files = [listener.fileno(), owner]
         ready = select.select(files, [], [], 0 if waiting else None)[0]
-        if owner in ready:
-            os._exit(0)
         if not ready:
             run_import(waiting[0], done)
             continue
+        if owner in ready:
+            os._exit(0)
         connection, _ = listener.accept()
-        message, streams, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 3)
-        request = json.loads(message) if message and is_own(connection) else {}
+        request, streams = read_request(connection)
         if "end" in request:
             os._exit(0)
-        imports |= dict.fromkeys(request.get("later", ()))
+        later |= dict.fromkeys(request.get("later", ()))
+        for statement in request.get("imports", ()):
+            run_import(statement, done)
         if "words" in request:
-            for statement in request.get("imports", ()):
-                run_import(statement, done)
-            if reason := why_not(request, settings):
+            if reason := why_not(request, settings["variables"]):
                 send(connection, reason=reason)
             elif fork() == 0:
                 os.close(owner)
@@ -79,11 +78,13 @@ def wait_for_component(settings: dict[str, Any]) -> dict[str, Any]:
         connection.close()
 
 
-def is_own(connection: socket.socket) -> bool:
-    """Tell whether the process at the other end belongs to the same user."""
+def read_request(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Read a request and the open files that came with it; other users' are empty."""
     pid_uid_gid = struct.Struct("3i")
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, pid_uid_gid.size)
-    return pid_uid_gid.unpack(found)[1] == os.getuid()
+    message, streams, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 3)
+    is_own = pid_uid_gid.unpack(found)[1] == os.getuid()
+    return json.loads(message) if message and is_own else {}, streams
 
 
 def run_import(statement: str, done: set[str]) -> None:
@@ -94,15 +95,11 @@ def run_import(statement: str, done: set[str]) -> None:
             exec(statement, {})
 
 
-def why_not(request: dict[str, Any], settings: dict[str, Any]) -> str:
+def why_not(request: dict[str, Any], before_activation: dict[str, str]) -> str:
     """Why this process cannot become the component; empty if it can."""
-    if "environment" in request:
-        is_same = request["environment"] == settings["environment"]
-    else:
-        different = dict(request["variables"].items() ^ OWN.items()).keys()
-        is_same = different <= {*settings["free"]}
-    if not is_same:
-        return "its environment variables differ"
+    base = OWN if request["is_kernel"] else before_activation
+    if differing := dict(request["variables"].items() ^ base.items()).keys() - FREE:
+        return f"its environment variables differ: {', '.join(sorted(differing))}"
     if threading.active_count() > 1:
         return "a library has started a thread"
     script, folder = request["words"][0], Path(request["folder"])
@@ -126,18 +123,18 @@ def mind(connection: socket.socket, streams: list[int]) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):  # the component may take its time to end
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    if not (pid := fork()):
-        connection.close()
-        for number, stream in enumerate(streams):
+    pid = fork()
+    for number, stream in enumerate(streams):
+        if not pid:
             os.dup2(stream, number)
-            os.close(stream)
-        return
-    for stream in streams:
         os.close(stream)
+    if not pid:
+        connection.close()
+        return
     send(connection, pid=pid)
     process = os.pidfd_open(pid)
     ready = select.select([process, connection.fileno()], [], [])[0]
-    if process not in ready:  # main.py is gone
+    if process not in ready:  # whoever asked for the component is gone
         os.kill(pid, signal.SIGTERM)
         if not select.select([process], [], [], GRACE)[0]:
             os.kill(pid, signal.SIGKILL)
@@ -151,39 +148,37 @@ def send(connection: socket.socket, **answer: Any) -> None:
         connection.send(json.dumps(answer).encode())
 
 
-def become(request: dict[str, Any], settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def become(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Make this process what `python <words>` would be; returns the code to run, and its names."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.chdir(request["folder"])
-    os.environ.clear()  # libraries have set some
-    os.environ.update(OWN)
-    os.environ.update((n, v) for n, v in request["variables"].items() if n in settings["free"])
-    os.environ["PWD"] = request["folder"]  # as bash sets it
-    tempfile.tempdir = None  # it is looked up anew
-    if request.get("is_session"):
+    words, folder, variables = request["words"], request["folder"], request["variables"]
+    if request["is_kernel"]:
         os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(OWN | {n: variables[n] for n in FREE & variables.keys()} | {"PWD": folder})
+    tempfile.tempdir = None  # it is looked up anew
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(request["name"][:15], encoding="utf-8")  # for ps, top
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # else all components would draw the same; `random` does so itself
-    words = request["words"]
-    sys.orig_argv[1:] = words
+    code: Any
     main = types.ModuleType("__main__")
     main.__dict__.update(__builtins__=__builtins__, __cached__=None)
-    code: Any
+    sys.orig_argv[1:] = sys.argv[:] = words
     if words[0] == "-m":
-        sys.argv[:], place = words[1:], Path.cwd()
-        code = RUN_MODULE.format(words[1])
+        place, code = folder, RUN_MODULE.format(words[1])
+        del sys.argv[0]
     elif words[0] == "pytest":
-        sys.argv[:] = ["pytest", "-W", NO_REWRITE, *words[1:]]
-        place, code = Path(sys.executable).parent, RUN_MODULE.format("pytest")
+        place, code = str(Path(sys.executable).parent), RUN_MODULE.format("pytest")
+        sys.argv[1:1] = ["-W", NO_REWRITE]
     else:
-        sys.argv[:], script = words, Path(words[0]).absolute()
-        place, main.__file__ = script.resolve().parent, str(script)
+        script = Path(words[0]).absolute()
+        place, main.__file__ = str(script.resolve().parent), str(script)
         code = compile(script.read_bytes(), main.__file__, "exec")
     if not getattr(sys.flags, "safe_path", False):
-        sys.path.insert(0, str(place))
+        sys.path.insert(0, place)
     sys.modules["__main__"] = main
     return code, main.__dict__
 
@@ -204,5 +199,5 @@ if __name__ == "__main__":
     os.close(nothing)
     request = wait_for_component(settings)
     sys.excepthook = show_own_frames_only
-    code, names = become(request, settings)
+    code, names = become(request)
     exec(code, names)
