@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from sklearn.pipeline import Pipeline
 
 from _utils.artifacts import use_artifact
-from _utils.component import launch, plain_names
+from _utils.component import launch
 from _utils.example.figures import predicted_against_actual, residual_figure
 from _utils.example.model import TARGET, predict
 from _utils.example.promotion import decide_promotion, unseen_rows
@@ -28,6 +28,7 @@ from _utils.models.registry import (
     promote,
     register_model,
 )
+from _utils.tabular.names import plain_names
 from _utils.tabular.tables import read_table
 
 

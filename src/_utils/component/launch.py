@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import distributions
@@ -53,21 +52,15 @@ def launch(
     """
     if {"-h", "--help"} & {*sys.argv[1:]}:
         (parser or declared_parser(go)).parse_args(["--help"])
-    exit_code = 1
     # So that launch also removes what is downloaded, here or by a notebook's kernel
     for name in ("TMPDIR", "TEMP", "TMP"):
         tell(name, _scratch.name)
     tempfile.tempdir = _scratch.name
+    exit_code = 1
     try:
         run_id = mlflow.start_run().info.run_id
         mlflow.log_text(installed_packages(), "requirements.txt")
-        words = sys.argv[1:]
-        if parser:
-            words = [resolved_argument(word) for word in words]
-        parser = parser or declared_parser(go)
-        parser.error = refuse_arguments  # type: ignore[method-assign]
-        parser.allow_abbrev = False
-        args = parser.parse_args(words)
+        args = parse_arguments(go, parser)
         with component_run(run_id):
             go(args)
         mlflow.end_run("FINISHED")
@@ -83,6 +76,21 @@ def launch(
     sys.stderr.flush()
     # Python's own exit takes half a second to tear down the 2,000 modules that MLflow imports
     os._exit(exit_code)
+
+
+def parse_arguments(
+    go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser | None
+) -> argparse.Namespace:
+    """The command line, with what parameters take from the environment.
+
+    Raises:
+        UserError: A parameter is unknown or missing, or its value has another type.
+    """
+    words = [resolved_argument(word) for word in sys.argv[1:]] if parser else sys.argv[1:]
+    parser = parser or declared_parser(go)
+    parser.error = refuse_arguments  # type: ignore[method-assign]
+    parser.allow_abbrev = False
+    return parser.parse_args(words)
 
 
 def declared_parser(go: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
@@ -128,17 +136,3 @@ def installed_packages() -> str:
     packages = (package.metadata for package in distributions())
     lines = {f"{package['Name']}=={package['Version']}" for package in packages}
     return "\n".join(sorted(lines, key=str.lower)) + "\n"
-
-
-def plain_names(names: Iterable[str]) -> dict[str, str]:
-    """Names for metrics and files about columns, by the columns' names.
-
-    MLflow and file systems refuse most signs: `displacement (l)` becomes `displacement _l_`.
-    """
-    plain: dict[str, str] = {}
-    for name in names:
-        new = re.sub(r"[^\w .-]", "_", name)[:200]  # MLflow takes 250, and there is a prefix
-        while new in plain.values():
-            new += "_"
-        plain[name] = new
-    return plain
