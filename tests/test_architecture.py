@@ -9,7 +9,7 @@ from documents import ROOT
 SRC, UTILS = ROOT / "src", ROOT / "src/_utils"
 # Parts that can be deleted: nothing imports them but by name, through capabilities.py
 CAPABILITY = re.compile(
-    r"_utils\.(sweeps|backends|models\.serving|artifacts\.stores\.(wandb|reference|table))"
+    r"_utils\.(sweeps|backends|models\.serving|artifacts\.stores\.(wandb|reference)|tabular\.from_database)"
 )
 # What MLflow, Hydra, joblib and scikit-learn document; all else of theirs is for internals.py
 PUBLIC = re.compile(
