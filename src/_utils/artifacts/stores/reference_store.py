@@ -22,12 +22,7 @@ from _utils.environment import told
 from _utils.errors import UserError
 from _utils.masking import has_password, masked
 from _utils.tabular.fetch import path_in
-from _utils.tabular.from_database import (
-    digest_of_table,
-    is_table,
-    table_exists,
-    table_to_parquet,
-)
+from _utils.tabular.from_database import digest_of_table, is_table, table_exists, table_to_parquet
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

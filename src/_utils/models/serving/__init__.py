@@ -1,7 +1,7 @@
-"""Serving a registered model's champion with MLflow's scoring server, and going over to the next.
+"""Serve the champion with MLflow's scoring server, and switch when another version is promoted.
 
-MLflow makes an app for each version. What is here stands before the app: it chooses the version
-that answers, checks what the app gets, and explains what MLflow calls "Internal Server Error".
+MLflow makes an app for each version. This module chooses the version that answers, checks requests
+before the app reads them, and explains what MLflow calls "Internal Server Error".
 """
 
 import asyncio
@@ -64,10 +64,10 @@ class Champion:
         await self._app(scope, receive, send)
 
     def follow(self) -> None:
-        """Go over to the champion if it is another version by now; log what keeps it from that.
+        """Switch to the champion if that is another version now; log the reason if this fails.
 
-        The version in use serves on until the new one is loaded and has answered once, and if that
-        or the registry fails.
+        The version in use serves on until the new one is loaded and has answered once, and also if
+        loading it or asking the registry fails.
         """
         try:
             champion, before = model_in_use(self.uri), self.version
@@ -95,8 +95,8 @@ class Champion:
                 model.predict(rows)  # it has to answer before it serves; the first answer is slow
                 row = rows.head(1).to_json(orient="records")
                 self.example = json.dumps({"dataframe_records": json.loads(row)})
+            self._app = scoring_app(model, str(version.version), self.max_bytes)
             self.version = str(version.version)
-            self._app = scoring_app(model, self.version, self.max_bytes)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -105,7 +105,7 @@ class Champion:
 
 
 class Explaining:
-    """A model as MLflow's scoring server wants it, which says why it has no answer.
+    """A model for MLflow's scoring server whose errors say what is wrong, and whose fault it is.
 
     MLflow itself says "unexpected error", with a traceback of this server's code, and blames the
     client.
@@ -115,7 +115,7 @@ class Explaining:
         self.model, self.metadata = model, model.metadata
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        """As the model; an exception becomes one of MLflow's, whose message the client gets."""
+        """Predict; an error becomes an MlflowException, whose message is sent to the client."""
         bad_request, internal_error = internals.error_codes()
         try:
             predictions = self.model.predict(data, params=params)
