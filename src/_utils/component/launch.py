@@ -52,15 +52,21 @@ def launch(
     """
     if {"-h", "--help"} & {*sys.argv[1:]}:
         (parser or declared_parser(go)).parse_args(["--help"])
+    exit_code = 1
     # So that launch also removes what is downloaded, here or by a notebook's kernel
     for name in ("TMPDIR", "TEMP", "TMP"):
         tell(name, _scratch.name)
     tempfile.tempdir = _scratch.name
-    exit_code = 1
     try:
         run_id = mlflow.start_run().info.run_id
         mlflow.log_text(installed_packages(), "requirements.txt")
-        args = parse_arguments(go, parser)
+        words = sys.argv[1:]
+        if parser:
+            words = [resolved_argument(word) for word in words]
+        parser = parser or declared_parser(go)
+        parser.error = refuse_arguments  # type: ignore[method-assign]
+        parser.allow_abbrev = False
+        args = parser.parse_args(words)
         with component_run(run_id):
             go(args)
         mlflow.end_run("FINISHED")
@@ -76,21 +82,6 @@ def launch(
     sys.stderr.flush()
     # Python's own exit takes half a second to tear down the 2,000 modules that MLflow imports
     os._exit(exit_code)
-
-
-def parse_arguments(
-    go: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser | None
-) -> argparse.Namespace:
-    """The command line, with what parameters take from the environment.
-
-    Raises:
-        UserError: A parameter is unknown or missing, or its value has another type.
-    """
-    words = [resolved_argument(word) for word in sys.argv[1:]] if parser else sys.argv[1:]
-    parser = parser or declared_parser(go)
-    parser.error = refuse_arguments  # type: ignore[method-assign]
-    parser.allow_abbrev = False
-    return parser.parse_args(words)
 
 
 def declared_parser(go: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:

@@ -115,7 +115,7 @@ class Explaining:
         self.model, self.metadata = model, model.metadata
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        """Predict; an error becomes an MlflowException, whose message is sent to the client."""
+        """As the model; an exception becomes one of MLflow's, whose message the client gets."""
         bad_request, internal_error = internals.error_codes()
         try:
             predictions = self.model.predict(data, params=params)
