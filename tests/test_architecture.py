@@ -9,7 +9,7 @@ from documents import ROOT
 SRC, UTILS = ROOT / "src", ROOT / "src/_utils"
 # Parts that can be deleted: nothing imports them but by name, through capabilities.py
 CAPABILITY = re.compile(
-    r"_utils\.(sweeps|backends|models\.serving|artifacts\.stores\.(wandb|reference|table))"
+    r"_utils\.(sweeps|backends|models\.serving|artifacts\.stores\.(wandb|reference)|tabular\.from_database)"
 )
 # What MLflow, Hydra, joblib and scikit-learn document; all else of theirs is for internals.py
 PUBLIC = re.compile(
@@ -18,7 +18,7 @@ PUBLIC = re.compile(
     r"|hydra(\.(core\.(hydra_config|global_hydra)|errors|experimental\.callback|types|utils))?"
 )
 # Lines at most, docstrings included. They only ever go down: the core aims at 2000, all at 3600
-BUDGETS = {"main.py": 90, "the core": 4090, "all but tabular and example": 6090}
+BUDGETS = {"main.py": 90, "the core": 4070, "all but tabular and example": 5970}
 
 
 def imports_of(path):

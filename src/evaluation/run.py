@@ -13,21 +13,14 @@ from mlflow.entities.model_registry import ModelVersion
 from sklearn.pipeline import Pipeline
 
 from _utils.artifacts import use_artifact
-from _utils.component import launch, plain_names
+from _utils.component import launch
 from _utils.example.figures import predicted_against_actual, residual_figure
 from _utils.example.model import TARGET, predict
 from _utils.example.promotion import decide_promotion, unseen_rows
 from _utils.example.scores import regression_scores, scores_by
-from _utils.models.registry import (
-    CHALLENGER,
-    CHAMPION,
-    check_model_name,
-    check_training_data,
-    fetch_model,
-    find_version,
-    promote,
-    register_model,
-)
+from _utils.models.lineage import check_training_data, promote, register_model
+from _utils.models.registry import CHALLENGER, CHAMPION, check_model_name, fetch_model, find_version
+from _utils.tabular.names import plain_names
 from _utils.tabular.tables import read_table
 
 

@@ -8,27 +8,30 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 
 import mlflow
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow.entities import Metric, Run
 from mlflow.entities.model_registry import ModelVersion
 from sklearn.pipeline import Pipeline
 
 from _utils.artifacts import use_artifact
-from _utils.component import launch, plain_names
+from _utils.component import launch
 from _utils.errors import UserError
 from _utils.example.chunks import ADDED_COLUMNS
-from _utils.example.drift import CATEGORY, NUMBER, TEXT, compare, performance
-from _utils.example.drift_figures import history_figure, psi_figure, shares_figure
+from _utils.example.drift import performance
+from _utils.example.drift_figures import history_figure
 from _utils.example.drift_report import make_report
-from _utils.example.model import CATEGORICAL, NUMERIC, TARGET, features_of, predict
-from _utils.example.model import TEXT as TEXT_COLUMN
-from _utils.example.promotion import unseen_rows
-from _utils.example.scoring import predict as predict_each
+from _utils.example.model import TARGET, predict
+from _utils.example.monitoring import (
+    compare_all,
+    errors_before_and_now,
+    figures_of,
+    kinds_of,
+    labelled_rows,
+    metrics_of,
+)
 from _utils.example.verdict import judge, summarize
 from _utils.models.registry import SCHEME, fetch_model, find_version
 from _utils.tabular.tables import read_table
 
-KINDS = dict.fromkeys(NUMERIC, NUMBER) | dict.fromkeys(CATEGORICAL, CATEGORY) | {TEXT_COLUMN: TEXT}
 LIMITS = ["max_psi", "significance", "max_new_missing", "max_unseen_share", "max_mae_ratio"]
 MONITORED, VERSION, INPUT = "monitored_model", "model_version", "input_version"  # tags of the run
 OVER_TIME = ["alarm", "drifted_columns", "max_psi", "mae_ratio"]
@@ -40,43 +43,34 @@ def go(args: argparse.Namespace) -> None:
     scored = use_artifact(args.predictions_artifact)
     predictions, past = read_table(scored, ADDED_COLUMNS), runs_before(args.registered_model)
     version = version_of(predictions, args.registered_model)
-    earlier = earlier_model(past, predictions, version)
+    earlier = earlier_model(past, input_of(predictions), version)
     train = read_table(use_artifact(version.tags["train_artifact"]))
     batch = read_table(scored, [*train, *ADDED_COLUMNS])  # other columns may have any type
     test = read_table(use_artifact(version.tags["test_artifact"]))
-    # A forest predicts its training rows almost perfectly, but never new rows. So the predictions
-    # are compared with those for the test rows.
     model = mlflow.sklearn.load_model(str(fetch_model(version)))
     test["prediction"] = predict(model, test)
 
-    kinds = {name: KINDS.get(name) or kind_of(train[name]) for name in features_of(model)}
-    pairs = [(train, kinds), (test, {"prediction": NUMBER})]
-    table = pd.concat([compare(frame, batch, kinds) for frame, kinds in pairs], ignore_index=True)
-    labelled = batch[batch[TARGET].notna()] if TARGET in batch else batch.head(0)
-    unseen = unseen_rows(labelled.drop(columns=ADDED_COLUMNS, errors="ignore"), train)
-    actual = unseen.get(TARGET, pd.Series(dtype="float64"))
-    scores = performance(actual, batch["prediction"], float(version.tags["mae"]))
-    scores["seen_rows"] = len(labelled) - len(unseen)
+    table = compare_all(train, test, batch, kinds_of(model, train))
+    unseen, seen_rows = labelled_rows(batch, train)
+    scores = performance(unseen[TARGET], batch["prediction"], float(version.tags["mae"]))
+    scores["seen_rows"] = seen_rows
     limits = {name: getattr(args, name) for name in LIMITS}
     reasons = judge(table, scores, len(batch), **limits)
     table["alarm"] = table["column"].isin(reasons.index).map({True: "yes", False: ""})
-    log_metrics(table, reasons, scores, rows=len(batch))
-    references = dict.fromkeys(kinds, train) | {"prediction": test}
-    figures = draw(table, reasons, references, batch, args.max_psi)
-    history = history_figure(log_history(past))
+
+    mlflow.log_metrics(metrics_of(table, reasons, scores, len(batch)))
+    mlflow.log_text(table.to_csv(index=False), "drift.csv")
+    figures = figures_of(table, reasons, train, test, batch, args.max_psi)
+    figures["Metrics over time"] = history_figure(log_history(past))
     about = {
         "Model": f"{version.name}, version {version.version}",
         "New rows": f"{args.predictions_artifact}, {len(batch)} rows",
         "Compared with": f"{version.tags['train_artifact']}, {len(train)} rows; predictions with "
         f"those for {version.tags['test_artifact']}, {len(test)} rows",
         "Labels": f"{scores['labelled_rows']} of rows that the model was not trained on; "
-        f"{scores['seen_rows']} of rows that it was trained on, which do not count",
+        f"{seen_rows} of rows that it was trained on, which do not count",
     }
-    report = make_report(
-        about, reasons, scores, table, limits, figures | {"Metrics over time": history}
-    )
-    mlflow.log_text(report, "report.html")
-    mlflow.log_text(table.to_csv(index=False), "drift.csv")
+    mlflow.log_text(make_report(about, reasons, scores, table, limits, figures), "report.html")
     tags = {MONITORED: version.name, VERSION: version.version, INPUT: input_of(batch)}
     mlflow.set_tags(tags | {"verdict": summarize(reasons, most=len(reasons))})
     print(summarize(reasons))
@@ -111,25 +105,19 @@ def version_of(batch: pd.DataFrame, name: str) -> ModelVersion:
     return version
 
 
-def kind_of(column: pd.Series) -> str:
-    """The kind of a column that the model was trained on and that is not in today's FEATURES."""
-    return NUMBER if pd.api.types.is_numeric_dtype(column) else CATEGORY
-
-
 def input_of(batch: pd.DataFrame) -> str:
     """The version of the input of batch_scoring."""
     return str(batch[INPUT].iloc[0]) if INPUT in batch else ""
 
 
 def earlier_model(
-    past: list[Run], batch: pd.DataFrame, version: ModelVersion
+    past: list[Run], rows: str, version: ModelVersion
 ) -> tuple[str, Pipeline, pd.DataFrame] | None:
     """Another version whose predictions for the same rows were monitored before, if there is one.
 
     Returns:
         The number of the version, the model, and its training data.
     """
-    rows = input_of(batch)
     same_rows = [run.data.tags for run in past if rows and rows == run.data.tags.get(INPUT)]
     numbers = [tags[VERSION] for tags in same_rows if tags[VERSION] != str(version.version)]
     if not numbers:
@@ -147,52 +135,11 @@ def print_progress(
     number: str, earlier: Pipeline, train: pd.DataFrame, unseen: pd.DataFrame, now: pd.Series
 ) -> None:
     """Print the errors of an earlier version and of this one, on rows that neither has seen."""
-    rows = unseen_rows(unseen, train)
-    predicted, _ = predict_each(earlier, rows[features_of(earlier)])
-    if predicted.empty:
-        return
-    rows = rows.loc[predicted.index]
-    before = (predicted - rows[TARGET]).abs().mean()
-    after = (now[rows.index] - rows[TARGET]).abs().mean()
-    mlflow.log_metric("mae_before", before)
-    print(
-        f"MAE on unseen rows {before:.2f} -> {after:.2f} ({len(rows)} rows, since version {number})"
-    )
-
-
-def draw(
-    table: pd.DataFrame,
-    reasons: pd.Series,
-    references: dict[str, pd.DataFrame],
-    batch: pd.DataFrame,
-    max_psi: float,
-) -> dict[str, Figure]:
-    """Draw PSI, predictions, and the columns that are a reason for the alarm."""
-    psi = table.set_index("column")["psi"].dropna()
-    shown = [name for name in psi.index if name == "prediction" or name in reasons.index]
-    return {"PSI by column": psi_figure(psi, max_psi)} | {
-        f"Values of {name}": shares_figure(references[name][name], batch[name]) for name in shown
-    }
-
-
-def log_metrics(
-    table: pd.DataFrame, reasons: pd.Series, scores: dict[str, float], rows: int
-) -> None:
-    """Log the measurements, and `alarm`, which is 1 if there is a reason for one."""
-    columns = table.set_index("column")
-    metrics = {
-        "alarm": int(len(reasons) > 0),
-        "drifted_columns": reasons.index.drop("performance", errors="ignore").nunique(),
-        "max_psi": columns["psi"].max(),
-        **scores,
-        "rows": rows,
-    }
-    names = plain_names(columns.index)
-    for kind in ("psi", "missing", "unseen"):
-        metrics |= {
-            f"{kind}.{names[name]}": value for name, value in columns[kind].dropna().items()
-        }
-    mlflow.log_metrics({name: value for name, value in metrics.items() if pd.notna(value)})
+    if errors := errors_before_and_now(earlier, train, unseen, now):
+        before, after, rows = errors
+        mlflow.log_metric("mae_before", before)
+        change = f"MAE on unseen rows {before:.2f} -> {after:.2f}"
+        print(f"{change} ({rows} rows, since version {number})")
 
 
 def runs_before(model: str) -> list[Run]:

@@ -10,7 +10,8 @@ import mlflow
 
 from _utils.component import launch
 from _utils.errors import UserError
-from _utils.models.registry import CHAMPION, fetch_model, find_version, promote
+from _utils.models.lineage import promote
+from _utils.models.registry import CHAMPION, fetch_model, find_version
 
 
 def go(args: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ from _utils.example.model import (
 )
 from _utils.example.scores import regression_scores
 from _utils.example.splitting import split
-from _utils.models.registry import log_model
+from _utils.models.lineage import log_model
 from _utils.tabular.tables import read_table
 
 # The packages that loading the model needs. Without this list MLflow takes seconds to infer them

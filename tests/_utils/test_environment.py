@@ -13,7 +13,10 @@ from _utils.environment import set_defaults, tell
 FILES = [ROOT / "main.py", *sorted((ROOT / "src").rglob("*.py"))]
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text("utf-8")) for path in FILES}
 # A component's process gets all variables, and a config may name any: ${oc.env:NAME}
-READS_ALL = {f"src/_utils/{name}.py" for name in ("environment", "pipeline/backend", "pipeline/warm", "variables", "warm/parent")}
+READS_ALL = {
+    f"src/_utils/{name}.py"
+    for name in ("environment", "pipeline/backend", "pipeline/warm", "variables", "warm/parent")
+}
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_*]+|no_proxy")
 
 

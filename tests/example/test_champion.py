@@ -28,7 +28,7 @@ from _utils.example.model import (
     TEXT,
     build_model,
 )
-from _utils.models.registry import log_model, register_model
+from _utils.models.lineage import log_model, register_model
 from _utils.models.serving import Champion, http_limits
 from _utils.models.serving.http_limits import server_config
 

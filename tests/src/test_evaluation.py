@@ -16,7 +16,8 @@ from sklearn.pipeline import make_pipeline
 
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.errors import UserError
-from _utils.models.registry import find_version, log_model
+from _utils.models.lineage import log_model
+from _utils.models.registry import find_version
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

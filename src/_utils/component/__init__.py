@@ -4,7 +4,6 @@ from _utils.component.launch import (
     declared_options,
     installed_packages,
     launch,
-    plain_names,
     scratch_file,
     scratch_folder,
 )
@@ -13,7 +12,6 @@ __all__ = [
     "declared_options",
     "installed_packages",
     "launch",
-    "plain_names",
     "scratch_file",
     "scratch_folder",
 ]

@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import distributions
@@ -130,17 +129,3 @@ def installed_packages() -> str:
         fields = dict(re.findall(r"^(Name|Version): *(.*?)\s*$", text, re.MULTILINE)[:2])
         lines.add(f"{fields.get('Name')}=={fields.get('Version')}")
     return "\n".join(sorted(lines, key=str.lower)) + "\n"
-
-
-def plain_names(names: Iterable[str]) -> dict[str, str]:
-    """Names for metrics and files about columns, by the columns' names.
-
-    MLflow and file systems refuse most signs: `displacement (l)` becomes `displacement _l_`.
-    """
-    plain: dict[str, str] = {}
-    for name in names:
-        new = re.sub(r"[^\w .-]", "_", name)[:200]  # MLflow takes 250, and there is a prefix
-        while new in plain.values():
-            new += "_"
-        plain[name] = new
-    return plain

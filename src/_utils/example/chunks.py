@@ -1,6 +1,7 @@
 """Score a file of any size in chunks: each row goes to the predictions or to the rejected rows."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from _utils.example.model import features_of
 from _utils.example.scoring import PREDICTION, REASON, score
 from _utils.tabular.tables import open_table, refuse_compound, to_frame
 
-COUNTS = ("rows", "scored", "rejected")
 REASONS_KEPT = 1000
 # Columns that scoring adds. If an input has them, from an earlier scoring, they are dropped.
 ADDED_COLUMNS = [PREDICTION, "model_version", "input_version", REASON]
@@ -55,33 +55,36 @@ def score_file(
     Raises:
         UserError: The file is not Parquet, or lacks a column that the model needs.
     """
-    counts, reasons = dict.fromkeys(COUNTS, 0), Counter()
+    counts, reasons = Counter(rows=0, scored=0, rejected=0), Counter()
     with open_table(source) as file:
-        names = [name for name in file.schema_arrow.names if name not in ADDED_COLUMNS]
-        raw = pa.schema([file.schema_arrow.field(name) for name in names])
-        needed = features_of(model)
-        check_columns(raw, needed)
-        relevant = [name for name in names if name in TYPES or name in needed]
-        prepared = [pa.field(name, TYPES.get(name, raw.field(name).type)) for name in names]
-        added = [(PREDICTION, pa.float64()), *((name, pa.string()) for name in versions)]
+        raw = pa.schema([each for each in file.schema_arrow if each.name not in ADDED_COLUMNS])
+        check_columns(raw, features_of(model))
         with (
-            pq.ParquetWriter(scored, pa.schema([*prepared, *added])) as predictions,
+            pq.ParquetWriter(scored, _with_predictions(raw, versions)) as predictions,
             pq.ParquetWriter(rejected, raw.append(pa.field(REASON, pa.string()))) as rejections,
-            tqdm(total=file.metadata.num_rows, unit=" rows", disable=None) as bar,
         ):
-            for batch in file.iter_batches(chunk_rows, columns=names):
-                # ignore_metadata, so that the index counts the rows whatever pandas has saved
-                chunk = to_frame(batch.select(relevant), "the input", ignore_metadata=True)
-                frame, why = score(model, chunk, **limits)
+            for batch, frame, why in _score_batches(file, raw.names, model, chunk_rows, limits):
                 table = _table(batch, frame.assign(**versions), predictions.schema)
                 predictions.write_table(table)
                 rejections.write_table(_table(batch, why.to_frame(REASON), rejections.schema))
-                for name, rows in zip(COUNTS, (batch.num_rows, len(frame), len(why)), strict=True):
-                    counts[name] += rows
+                counts.update(rows=batch.num_rows, scored=len(frame), rejected=len(why))
                 # A reason contains the wrong value, so there may be as many reasons as rows
                 reasons = Counter(dict((reasons + Counter(why)).most_common(REASONS_KEPT)))
-                bar.update(batch.num_rows)
-    return counts, reasons
+    return dict(counts), reasons
+
+
+def _score_batches(
+    file: pq.ParquetFile, names: list[str], model: Any, chunk_rows: int, limits: dict[str, Any]
+) -> Iterator[tuple[pa.RecordBatch, pd.DataFrame, pd.Series]]:
+    """Each batch of a file with the result of `score`; a bar shows how far it is."""
+    needed = features_of(model)
+    relevant = [name for name in names if name in TYPES or name in needed]
+    with tqdm(total=file.metadata.num_rows, unit=" rows", disable=None) as bar:
+        for batch in file.iter_batches(chunk_rows, columns=names):
+            # ignore_metadata, so that the index counts the rows whatever pandas has saved
+            chunk = to_frame(batch.select(relevant), "the input", ignore_metadata=True)
+            yield batch, *score(model, chunk, **limits)
+            bar.update(batch.num_rows)
 
 
 def check_columns(raw: pa.Schema, needed: list[str]) -> None:
@@ -96,6 +99,13 @@ def check_columns(raw: pa.Schema, needed: list[str]) -> None:
             "columns in the source, or score with a version that does not need them."
         )
     refuse_compound(pa.schema([field for field in raw if field.name in TYPES]), "the input")
+
+
+def _with_predictions(raw: pa.Schema, versions: dict[str, str]) -> pa.Schema:
+    """The schema of the rows with a prediction: cleaned columns have the types of cleaning."""
+    prepared = [each.with_type(TYPES.get(each.name, each.type)) for each in raw]
+    added = [(PREDICTION, pa.float64()), *((name, pa.string()) for name in versions)]
+    return pa.schema([*prepared, *added])
 
 
 def _table(batch: pa.RecordBatch, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from _utils.errors import UserError
+from _utils.tabular.columns import to_dates, to_numbers, to_text
 
 NUMBER_COLUMNS = [
     "model_yr",
@@ -37,9 +38,12 @@ TEXT_COLUMNS = [
     "fuel_cell",
 ]
 DATE_COLUMN = "release_date"
-WHOLE = r"^(-?\d+)\.0+$", r"\1"  # a code 5 that became 5.0 in a column of decimals is 5 again
-OFFSET = r"([T ].*?) ?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
 REQUIRED_COLUMNS = [*NUMBER_COLUMNS, *TEXT_COLUMNS, DATE_COLUMN]
+CONVERTERS = (
+    dict.fromkeys(NUMBER_COLUMNS, to_numbers)
+    | dict.fromkeys(TEXT_COLUMNS, to_text)
+    | {DATE_COLUMN: to_dates}
+)
 
 
 def clean(
@@ -152,37 +156,6 @@ def _is_unknown(column: pd.Series, codes: list[str]) -> pd.Series:
 def _nullable(column: pd.Series) -> pd.Series:
     # Integer columns with nulls would become decimals
     return column.convert_dtypes() if pd.api.types.is_integer_dtype(column) else column
-
-
-def _to_numbers(column: pd.Series) -> pd.Series:
-    if column.dtype.kind in "mM":  # pandas would convert times to nanoseconds
-        column = _to_text(column)
-    return pd.to_numeric(column, errors="coerce").astype("float64")
-
-
-def _to_dates(column: pd.Series) -> pd.Series:
-    """The days as written, ignoring time zones: in UTC the day could be a different one."""
-    if not pd.api.types.is_datetime64_any_dtype(column):
-        text = _to_text(column).str.replace(OFFSET, r"\1", regex=True)
-        column = pd.to_datetime(text, format="ISO8601", errors="coerce")
-    # The unit is explicit because the default depends on the version of pandas.
-    return column.dt.tz_localize(None).dt.normalize().dt.as_unit("us")
-
-
-def _to_text(column: pd.Series) -> pd.Series:
-    """Convert to text. A whole number is written without decimals, as 5 and not 5.0."""
-    if column.dtype != "str":
-        # The constructor keeps None; astype("str") of pandas 2 would write "None".
-        values = column.astype("object").where(column.notna(), None)
-        column = pd.Series(values.to_numpy(), index=column.index, dtype="str")
-    return column.str.replace(*WHOLE, regex=True)
-
-
-CONVERTERS = (
-    dict.fromkeys(NUMBER_COLUMNS, _to_numbers)
-    | dict.fromkeys(TEXT_COLUMNS, _to_text)
-    | {DATE_COLUMN: _to_dates}
-)
 
 
 def _drop_rows(

@@ -1,12 +1,11 @@
 """Figures about drift, drawn without pyplot, like those in figures.py."""
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from _utils.example.drift import count_cells
-from _utils.example.figures import LINE
+from _utils.example.figures import LINE, frameless
 
 MOST_CELLS = 15
 
@@ -27,7 +26,8 @@ def psi_figure(psi: pd.Series, max_psi: float) -> Figure:
     axes.axvline(max_psi, **LINE)
     axes.margins(x=0.12)
     axes.set(title="How far each column has drifted", xlabel=f"PSI (dashed: limit {max_psi})")
-    return _frameless(axes)
+    frameless(axes)
+    return figure
 
 
 def shares_figure(reference: pd.Series, batch: pd.Series) -> Figure:
@@ -52,7 +52,8 @@ def shares_figure(reference: pd.Series, batch: pd.Series) -> Figure:
     axes.set(title=batch.name, xlabel=f"Share of the rows{note}")
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.legend(frameon=False)
-    return _frameless(axes)
+    frameless(axes)
+    return figure
 
 
 def history_figure(history: pd.DataFrame) -> Figure:
@@ -67,14 +68,9 @@ def history_figure(history: pd.DataFrame) -> Figure:
         axes.plot(history.index, values, marker="o", markersize=4, color="tab:blue")
         axes.set_title(name, loc="left", fontsize=10)
         axes.set_ylim(bottom=0)
-        _frameless(axes)
+        frameless(axes)
     locator = AutoDateLocator(minticks=2, maxticks=8)
     panels[-1].xaxis.set_major_locator(locator)
     panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
     panels[-1].set_xlabel("Time (UTC)")
     return figure
-
-
-def _frameless(axes: Axes) -> Figure:
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes.get_figure(root=True)

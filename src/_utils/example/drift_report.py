@@ -51,16 +51,12 @@ def make_report(
         The HTML. All texts are escaped, and the page loads nothing from elsewhere.
     """
     alarm = not reasons.empty
-    unlabelled = "No row has a label yet"
-    if scores.get("seen_rows"):
-        unlabelled = "The model was trained on all rows that have a label"
-    items = [f"<li><b>{escape(name)}</b>: {escape(text)}</li>" for name, text in reasons.items()]
     sections = [
-        f"<ul>{''.join(items)}</ul>" if alarm else "<p>No measure is above its limit.</p>",
+        _list(reasons) if alarm else "<p>No measure is above its limit.</p>",
         _pairs(about),
         "<h2>Performance</h2>",
         _pairs({name: f"{value:.4g}" for name, value in scores.items()}),
-        "" if "mae" in scores else f"<p>{unlabelled}, so the error is unknown.</p>",
+        _why_unknown(scores),
         "<h2>Columns</h2>",
         table.to_html(index=False, escape=True, border=0, na_rep="", float_format="{:.3g}".format),
         "<h2>Limits</h2>",
@@ -73,6 +69,20 @@ def make_report(
         color="#b3261e" if alarm else "#1e7d32",
         body="\n".join(sections),
     )
+
+
+def _list(reasons: pd.Series) -> str:
+    items = [f"<li><b>{escape(name)}</b>: {escape(text)}</li>" for name, text in reasons.items()]
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def _why_unknown(scores: dict[str, float]) -> str:
+    if "mae" in scores:
+        return ""
+    reason = "No row has a label yet"
+    if scores.get("seen_rows"):
+        reason = "The model was trained on all rows that have a label"
+    return f"<p>{reason}, so the error is unknown.</p>"
 
 
 def _pairs(values: dict[str, str]) -> str:

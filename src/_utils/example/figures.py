@@ -33,7 +33,7 @@ def importance_figure(importance: pd.Series) -> Figure:
     axes.margins(x=0.12)
     axes.set(title="Feature importance", xlabel="Feature importance (share of the total)")
     axes.xaxis.set_major_formatter("{x:.0%}")
-    _frameless(axes)
+    frameless(axes)
     return figure
 
 
@@ -47,7 +47,7 @@ def predicted_against_actual(actual: pd.Series, predicted: pd.Series) -> Figure:
     axes.set(title="Predicted against actual", xlabel="Actual (mpg)", ylabel="Predicted (mpg)")
     axes.set_aspect("equal", adjustable="datalim")
     axes.legend(frameon=False)
-    _frameless(axes)
+    frameless(axes)
     return figure
 
 
@@ -62,10 +62,11 @@ def residual_figure(actual: pd.Series, predicted: pd.Series) -> Figure:
     counts.set(xlabel="Number of cars")
     for axes in (points, counts):
         axes.axhline(0, **LINE)
-        _frameless(axes)
+        frameless(axes)
     figure.suptitle("Errors of the model")
     return figure
 
 
-def _frameless(axes: Axes) -> None:
+def frameless(axes: Axes) -> None:
+    """Hide the lines above and to the right of the axes."""
     axes.spines[["top", "right"]].set_visible(False)

@@ -10,7 +10,7 @@ from _utils.example.cleaning import NUMBER_COLUMNS, tidy
 from _utils.example.model import FEATURES, TEXT, features_of
 
 PREDICTION, REASON = "prediction", "reason"
-FINITE = np.finfo("float64").max
+FINITE = float(np.finfo("float64").max)
 
 
 def score(model: Any, chunk: pd.DataFrame, **limits: Any) -> tuple[pd.DataFrame, pd.Series]:
@@ -57,25 +57,27 @@ def prepare(
         have the index of `chunk`.
     """
     frame, unreadable, _ = tidy(chunk, unknown_codes)
-    faults = []
+    faults = [pd.Series(dtype="object")]
     for column in [name for name in features if name in NUMBER_COLUMNS]:
-        largest, limits = float(FINITE), "is below 0 or infinite"
-        if column == "engine_displacement":
-            largest = max_engine_displacement
-            limits = f"is not between 0 and {largest:g}"
         if column in unreadable:
             cells = unreadable[column].astype("str").str.slice(0, 50)
             faults.append(f"{column} '" + cells + "' is not a number")
-        numbers = frame[column]
-        outside = numbers[~numbers.between(0, largest) & numbers.notna()].astype("str")
-        faults.append(f"{column} " + outside + f" {limits}")
+        largest = max_engine_displacement if column == "engine_displacement" else FINITE
+        faults.append(_outside(frame[column], largest))
     if TEXT in frame:
         nameless = frame[TEXT].str.strip().fillna("").eq("")
         faults.append(nameless[nameless].map({True: f"{TEXT} is empty"}))
-    each_fault = pd.concat([each for each in faults if len(each)] or [pd.Series(dtype="object")])
+    each_fault = pd.concat([each.astype("object") for each in faults])
     reasons = each_fault.groupby(level=0).agg("; ".join).rename(REASON)
     rejected = chunk.loc[reasons.index].assign(**{REASON: reasons})
     return frame if reasons.empty else frame.drop(index=reasons.index), rejected
+
+
+def _outside(numbers: pd.Series, largest: float) -> pd.Series:
+    """The reasons for numbers below 0 or above the largest plausible one, which may be FINITE."""
+    limits = "is below 0 or infinite" if largest == FINITE else f"is not between 0 and {largest:g}"
+    outside = numbers[~numbers.between(0, largest) & numbers.notna()].astype("str")
+    return f"{numbers.name} " + outside + f" {limits}"
 
 
 def predict(model: Any, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -34,21 +34,18 @@ def split(
         UserError: `test_size` is not a share, a column is unknown, or one side would be empty.
     """
     _check(frame, test_size, [*group_by, stratify_by] if stratify_by else group_by)
-    groups = frame.groupby(group_by, dropna=False, sort=True).ngroup()
-    sizes = groups.value_counts().sort_index().to_numpy()
+    groups = frame.groupby(group_by, dropna=False, sort=True).ngroup().to_numpy()
+    sizes = np.bincount(groups)
     order = np.random.default_rng(seed).permutation(len(sizes))
     if stratify_by:
-        strata = pd.Series(pd.factorize(frame[stratify_by], sort=True)[0])
-        stratum_of_group = strata.groupby(groups.to_numpy()).first().to_numpy()
-        order = order[np.argsort(stratum_of_group[order], kind="stable")]
-    in_test = groups.isin(_choose_groups(order, sizes, test_size)).to_numpy()
+        order = _by_stratum(order, groups, frame[stratify_by])
+    in_test = np.isin(groups, _choose_groups(order, sizes, test_size))
     if in_test.all() or not in_test.any():
         raise UserError(
             f"test_size={test_size} of {len(sizes)} groups of {group_by} leaves the train or the "
             "test set empty. Use more data, other columns in group_by, or another test_size."
         )
-    train, test = frame[~in_test], frame[in_test]
-    return train.reset_index(drop=True), test.reset_index(drop=True)
+    return frame[~in_test].reset_index(drop=True), frame[in_test].reset_index(drop=True)
 
 
 def _check(frame: pd.DataFrame, test_size: float, columns: list[str]) -> None:
@@ -59,6 +56,13 @@ def _check(frame: pd.DataFrame, test_size: float, columns: list[str]) -> None:
     unknown = [column for column in columns if column not in frame.columns]
     if unknown:
         raise UserError(f"Cannot split by {unknown}. Use some of {list(frame.columns)}.")
+
+
+def _by_stratum(order: np.ndarray, groups: np.ndarray, column: pd.Series) -> np.ndarray:
+    """The same groups stratum by stratum; within a stratum their order stays."""
+    strata = pd.Series(pd.factorize(column, sort=True)[0])
+    stratum_of_group = strata.groupby(groups).first().to_numpy()
+    return order[np.argsort(stratum_of_group[order], kind="stable")]
 
 
 def _choose_groups(order: np.ndarray, sizes: np.ndarray, share: float) -> list[int]:

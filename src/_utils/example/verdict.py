@@ -1,5 +1,8 @@
 """The verdict of monitoring: whether the measurements are reason for an alarm."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pandas as pd
 from scipy import stats
 
@@ -34,23 +37,35 @@ def judge(
         The reasons by column, with PERFORMANCE for the error; the most severe first. It is empty if
         there is no alarm.
     """
-    level, reasons = significance / len(table), []
+    columns, reasons = [], []
     if scores.get("mae_ratio", 0) > max_mae_ratio and _lowest(scores, significance) > max_mae_ratio:
         ratio = f"{scores['mae_ratio']:.2f} times the test error (limit {max_mae_ratio})"
-        reasons.append((PERFORMANCE, f"MAE {scores['mae']:.3g} is {ratio}"))
+        columns, reasons = [PERFORMANCE], [f"MAE {scores['mae']:.3g} is {ratio}"]
+    limits = (max_psi, max_new_missing, max_unseen_share, significance / len(table))
     for row in table.sort_values("psi", ascending=False, kind="stable").itertuples():
-        if row.psi > max_psi and row.p_value < level:
-            test = f"{row.test} {row.statistic:.3g}, p {row.p_value:.1g}"
-            reasons.append((row.column, f"PSI {row.psi:.2f}, limit {max_psi} ({test})"))
-        limit = row.missing_reference + max_new_missing
-        if _above(row.missing, rows, limit, level):
-            missing = f"{row.missing:.1%} missing ({row.missing_reference:.1%} in training data)"
-            reasons.append((row.column, missing))
-        filled_rows = round(rows * (1 - row.missing))
-        if _above(row.unseen, filled_rows, max_unseen_share, level):
-            reasons.append((row.column, f"{row.unseen:.1%} unseen, such as {row.unseen_values}"))
-    columns, texts = zip(*reasons, strict=True) if reasons else ((), ())
-    return pd.Series(texts, index=columns, dtype="object")
+        of_column = [*_reasons_of_column(row, rows, *limits)]
+        columns += [row.column] * len(of_column)
+        reasons += of_column
+    return pd.Series(reasons, index=columns, dtype="object")
+
+
+def _reasons_of_column(
+    row: Any,
+    rows: int,
+    max_psi: float,
+    max_new_missing: float,
+    max_unseen_share: float,
+    level: float,
+) -> Iterator[str]:
+    """The reasons in one row of the table; `level` is the column's part of the significance."""
+    if row.psi > max_psi and row.p_value < level:
+        test = f"{row.test} {row.statistic:.3g}, p {row.p_value:.1g}"
+        yield f"PSI {row.psi:.2f}, limit {max_psi} ({test})"
+    if _above(row.missing, rows, row.missing_reference + max_new_missing, level):
+        yield f"{row.missing:.1%} missing ({row.missing_reference:.1%} in training data)"
+    filled_rows = round(rows * (1 - row.missing))
+    if _above(row.unseen, filled_rows, max_unseen_share, level):
+        yield f"{row.unseen:.1%} unseen, such as {row.unseen_values}"
 
 
 def summarize(reasons: pd.Series, most: int = 3) -> str:

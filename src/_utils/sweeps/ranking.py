@@ -45,19 +45,7 @@ def publish_ranking(jobs: list[Run], config: DictConfig) -> None:
     """
     metric = str(config.main.objective.metric)
     current = result_of(config, jobs, metric) if jobs else None
-    runs = {run.info.run_id: run for run in [*jobs, *([current] if current else [])]}
-    parameters = {key for job in jobs for key in job.data.params}
-    own = {key: as_text(OmegaConf.select(config, key)) for key in parameters}
-    rows = [
-        (own if run is current else run.data.params)
-        | {
-            metric: value_of_job(run, metric),
-            "status": CURRENT if current and run_id == current.info.run_id else run.info.status,
-            "run": run_id,
-        }
-        for run_id, run in runs.items()
-    ]
-    table = ranked(rows, metric, config.main.objective.direction)
+    table = ranked(rows_of(jobs, current, config), metric, config.main.objective.direction)
     mlflow.log_text(table.to_csv(), "jobs.csv")
     if not table[metric].notna().any():
         message = f"No job has the metric '{metric}' of main.objective.metric, by which jobs rank."
@@ -66,7 +54,7 @@ def publish_ranking(jobs: list[Run], config: DictConfig) -> None:
     print_table(table)
     if table.columns[0] != metric:
         mlflow.log_figure(figure(table, metric), "jobs.png")
-    best = runs[table["run"].iloc[0]]
+    best = MlflowClient().get_run(table["run"].iloc[0])
     overrides = json.loads(best.data.tags[OVERRIDES])
     command = as_line(["python", "main.py", *overrides])
     text = f"# The best of {len(jobs)} jobs. To train it again:\n#   {command}\n"
@@ -74,9 +62,26 @@ def publish_ranking(jobs: list[Run], config: DictConfig) -> None:
     if not current:
         message = "The current config has no result here to compare with; without -m it gets one."
         console.print(message, style="dim", highlight=False)
-    elif best is current:
+    elif best.info.run_id == current.info.run_id:
         console.print("The current config is the best.", highlight=False)
     console.print(f"Train the best again: {command}", markup=False, highlight=False)
+
+
+def rows_of(jobs: list[Run], current: Run | None, config: DictConfig) -> list[dict[str, Any]]:
+    """A row for each job and for the result of the current config, which may be one of the jobs."""
+    metric = str(config.main.objective.metric)
+    parameters = {key for job in jobs for key in job.data.params}
+    own = {key: as_text(OmegaConf.select(config, key)) for key in parameters}
+    runs = {run.info.run_id: run for run in [*jobs, *([current] if current else [])]}
+    return [
+        (own if run is current else run.data.params)
+        | {
+            metric: value_of_job(run, metric),
+            "status": CURRENT if run is current else run.info.status,
+            "run": run_id,
+        }
+        for run_id, run in runs.items()
+    ]
 
 
 def result_of(config: DictConfig, jobs: list[Run], metric: str) -> Run | None:

@@ -7,11 +7,12 @@ is in environment variables, and their results are in MLflow.
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import mlflow
 from hydra.errors import HydraException
 from joblib import cpu_count, effective_n_jobs
+from mlflow.entities import Run
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -51,9 +52,11 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
     serve_tracking_store()
     tell(SWEEP, run.run_id)
     try:
-        is_here = launcher in ON_THIS_MACHINE  # elsewhere each job has its own
-        is_warm = warm_starts(config.main.warm_start) if is_here else nullcontext()
-        with is_warm, progress_shown(run, planned, config):
+        is_shared = launcher in ON_THIS_MACHINE  # elsewhere each job has its own warm parent
+        with (
+            warm_starts(config.main.warm_start and is_shared),
+            progress_shown(run, planned, config),
+        ):
             try:
                 yield
             except Exception as error:
@@ -62,23 +65,33 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
         # Also what SLURM has put into the queue again
         slurm.cancel_jobs(slurm.arrays_of(config.hydra))
     close_below(run.run_id)  # the processes of those that still run are gone
-    jobs = jobs_of(run)
+    is_whole = publish_result(jobs_of(run), planned, config, broken)
+    mlflow.end_run("FINISHED" if is_whole else "FAILED")
+    print_ui_hint(open_tracking_store())
+    if not is_whole:
+        sys.exit(1)
+
+
+def publish_result(jobs: list[Run], planned: int, config: DictConfig, broken: str) -> bool:
+    """Rank the jobs, and show why some failed and why the sweep broke off, if it did.
+
+    Returns:
+        Whether all jobs finished.
+    """
     failed = [job for job in jobs if job.info.status != "FINISHED"]
     if len(jobs) == planned and not failed:
         broken = ""  # SLURM has run again what it had ended
     missing = f" of {planned}" if broken else ""
     console.print(f"\nSweep: {len(jobs)}{missing} jobs, {len(failed)} failed", highlight=False)
     publish_ranking(jobs, config)
+    faults = []
     for number, job in enumerate(failed):
         reason = job.data.tags.get(ERROR, "its process was killed.")
         reason = reason if number < SHOWN_IN_FULL else reason.splitlines()[0]
-        show_fault(f"  failed: {job.info.run_name}: {reason}")
-    if broken:
-        show_fault(broken)
-    mlflow.end_run("FAILED" if failed or broken else "FINISHED")
-    print_ui_hint(open_tracking_store())
-    if failed or broken:
-        sys.exit(1)
+        faults.append(f"  failed: {job.info.run_name}: {reason}")
+    for fault in [*faults, *([broken] if broken else [])]:
+        console.print(fault, style="red", markup=False, highlight=False)
+    return not (failed or broken)
 
 
 def number_of_jobs(config: DictConfig) -> int:
@@ -123,11 +136,6 @@ def share_cores(hydra: DictConfig, jobs: int) -> None:
     # What OpenMP, and scikit-learn with n_jobs=-1, take for the number of cores
     for name in "OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT":
         tell(name, str(share))
-
-
-def show_fault(text: str) -> None:
-    """Print a text in red, as it is."""
-    console.print(text, style="red", markup=False, highlight=False)
 
 
 def why_broken(error: Exception, config: DictConfig) -> str:

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 from conftest import ROOT, Store
 
-from _utils.component import declared_options, plain_names
+from _utils.component import declared_options
 from _utils.component.launch import declared_parser
 
 SCRIPT = """
@@ -124,14 +124,3 @@ def test_help_tells_all(monkeypatch):
 def test_options_of_a_folder():
     options = declared_options(ROOT / "src/data_check")
     assert options["min_rows"]["required"] and options["min_rows"]["type"]("7") == 7
-
-
-def test_any_column_has_a_name_that_mlflow_takes(scratch_store):
-    columns = ["displacement (l)", "displacement [l]", "km/h", "..", "a:b", "50 %", "é", "x" * 300]
-    names = plain_names(columns)
-    assert list(names) == columns and len({*names.values()}) == len(columns)
-    mlflow.set_experiment("names")
-    with mlflow.start_run() as run:
-        mlflow.log_metrics({f"psi.{name}": 1 for name in names.values()})
-    assert len(mlflow.get_run(run.info.run_id).data.metrics) == len(columns)
-    assert not set('/\\:*?"<>|') & set("".join(names.values()))

@@ -15,17 +15,14 @@ from _utils.artifacts import is_present, log_artifact, use_artifact
 from _utils.artifacts.digests import digest_of
 from _utils.artifacts.index import find_artifact
 from _utils.errors import UserError, explain
-from _utils.models import registry
+from _utils.models import lineage as lineages
+from _utils.models.lineage import check_training_data, lineage, promote, register_model
 from _utils.models.registry import (
-    check_training_data,
     fetch_model,
     find_version,
-    lineage,
     model_in_use,
     parse_uri,
     pin_model,
-    promote,
-    register_model,
     versions_of,
 )
 
@@ -52,7 +49,7 @@ def models(scratch_store, tmp_path_factory):
 
 def log_model(name, content):
     """A model without a framework, whose import would take most of the time."""
-    return registry.log_model(save, name, "A text", content=content)
+    return lineages.log_model(save, name, "A text", content=content)
 
 
 def save(path, mlflow_model, content):
@@ -190,7 +187,7 @@ def test_what_was_changed_is_never_loaded(models, tmp_path, tamper):
 @pytest.mark.parametrize("name", ["../forest", "/forest", "a forest"])
 def test_a_model_has_the_name_of_an_artifact(name):
     with pytest.raises(UserError, match="cannot be an artifact's name"):
-        registry.log_model(shutil.rmtree, name, "never called")
+        lineages.log_model(shutil.rmtree, name, "never called")
 
 
 def test_what_is_loaded_is_a_copy_that_nobody_else_can_change(models):

@@ -18,11 +18,11 @@ from urllib.parse import unquote
 
 from _utils.artifacts.digests import content_of, digest_of, digest_of_files
 from _utils.artifacts.index import MODEL_TYPE, Artifact, check_name, current_run_id, enter
-from _utils.artifacts.stores import table
 from _utils.environment import told
 from _utils.errors import UserError
 from _utils.masking import has_password, masked
 from _utils.tabular.fetch import path_in
+from _utils.tabular.from_database import digest_of_table, is_table, table_exists, table_to_parquet
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -44,18 +44,17 @@ def log_reference(
             and verified at each use.
     """
     _refuse_secrets(uri)
+    size = 0
     if snapshot:
-        digest, size = hashlib.sha256(snapshot.encode()).hexdigest(), 0
-    elif table.is_table(uri):
-        digest, size = table.describe(uri)
+        digest = hashlib.sha256(snapshot.encode()).hexdigest()
+    elif is_table(uri):
+        digest = digest_of_table(uri)
     else:
         with _storage(uri) as (system, root):
             if not (files := _files(system, root)):
                 raise FileNotFoundError("there is no such file or folder")
-            digest, size = (
-                digest_of_files(files, system.open),
-                sum(map(system.size, files.values())),
-            )
+            digest = digest_of_files(files, system.open)
+            size = sum(map(system.size, files.values()))
     about = (type, description, current_run_id(), "reference", snapshot)
     return enter(Artifact(check_name(name), digest, uri, size, *about))
 
@@ -103,8 +102,10 @@ def put(path: Path, artifact: Artifact) -> str:
 
 def get(artifact: Artifact) -> tuple[Path, str]:
     """Download the bytes, unless they are on this machine and no model."""
-    if table.is_table(artifact.uri):
-        return table.get(artifact)
+    if is_table(artifact.uri):
+        name = f"{artifact.name.removesuffix('.parquet')}.parquet"
+        target = Path(tempfile.mkdtemp(prefix="artifact-")) / name
+        return target, table_to_parquet(artifact.uri, target)
     with _storage(artifact.uri) as (system, root):
         path = Path(root)
         if not _is_local(system) or artifact.type == MODEL_TYPE:
@@ -117,8 +118,8 @@ def get(artifact: Artifact) -> tuple[Path, str]:
 
 def is_present(artifact: Artifact) -> bool:
     """Tell whether all bytes are still there, by their number; of a table, whether it exists."""
-    if table.is_table(artifact.uri):
-        return table.is_present(artifact)
+    if is_table(artifact.uri):
+        return table_exists(artifact.uri)
     with _storage(artifact.uri) as (system, root):
         sizes = [*map(system.size, _files(system, root).values())]
     return bool(sizes) and (bool(artifact.snapshot) or sum(sizes) == artifact.size)
@@ -157,7 +158,7 @@ def _is_local(system: AbstractFileSystem) -> bool:
 
 
 def _refuse_secrets(uri: str) -> None:
-    if has_password(uri) or ("?" in uri and not table.is_table(uri)):
+    if has_password(uri) or ("?" in uri and not is_table(uri)):
         raise UserError(
             f"'{masked(uri)}' holds a password or a query, which would be on record: leave it out, "
             "and set the environment variables that its storage reads, such as PGPASSWORD."

@@ -1,7 +1,7 @@
-"""Serving a registered model's champion with MLflow's scoring server, and going over to the next.
+"""Serve the champion with MLflow's scoring server, and switch when another version is promoted.
 
-MLflow makes an app for each version. What is here stands before the app: it chooses the version
-that answers, checks what the app gets, and explains what MLflow calls "Internal Server Error".
+MLflow makes an app for each version. This module chooses the version that answers, checks requests
+before the app reads them, and explains what MLflow calls "Internal Server Error".
 """
 
 import asyncio
@@ -16,11 +16,12 @@ import weakref
 from typing import Any
 
 import mlflow
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
+from mlflow.types import Schema
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -63,10 +64,10 @@ class Champion:
         await self._app(scope, receive, send)
 
     def follow(self) -> None:
-        """Go over to the champion if it is another version by now; log what keeps it from that.
+        """Switch to the champion if that is another version now; log the reason if this fails.
 
-        The version in use serves on until the new one is loaded and has answered once, and if that
-        or the registry fails.
+        The version in use serves on until the new one is loaded and has answered once, and also if
+        loading it or asking the registry fails.
         """
         try:
             champion, before = model_in_use(self.uri), self.version
@@ -94,8 +95,8 @@ class Champion:
                 model.predict(rows)  # it has to answer before it serves; the first answer is slow
                 row = rows.head(1).to_json(orient="records")
                 self.example = json.dumps({"dataframe_records": json.loads(row)})
+            self._app = scoring_app(model, str(version.version), self.max_bytes)
             self.version = str(version.version)
-            self._app = scoring_app(model, self.version, self.max_bytes)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -104,7 +105,7 @@ class Champion:
 
 
 class Explaining:
-    """A model as MLflow's scoring server wants it, which says why it has no answer.
+    """A model for MLflow's scoring server whose errors say what is wrong, and whose fault it is.
 
     MLflow itself says "unexpected error", with a traceback of this server's code, and blames the
     client.
@@ -139,51 +140,55 @@ def scoring_app(model: PyFuncModel, version: str, max_bytes: int) -> ASGIApp:
         version: The number that each answer has as a header.
         max_bytes: How large the body of a request may be; no more of a larger one is kept.
     """
-    # FastAPI never lets go of what it calls; so that a model can go, only `reading` holds it
-    server = internals.scoring_server()
-    app = server.init(Explaining(weakref.proxy(model)))
+    # FastAPI never lets go of what it calls; so that a model can go, only `checking` holds it
+    app = internals.scoring_server().init(Explaining(weakref.proxy(model)))
     for kind in UNREADABLE:
         app.add_exception_handler(kind, _refuse_unreadable)
 
-    async def reading(scope: Scope, receive: Receive, send_plain: Send) -> None:
+    async def checking(scope: Scope, receive: Receive, send_plain: Send) -> None:
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)[VERSION_HEADER] = version
             await send_plain(message)
 
-        if scope["method"] != "POST":
-            return await app(scope, receive, send)
-        request, headers, body = Request(scope, receive), MutableHeaders(scope=scope), b""
-        if "content-type" not in headers:
-            message = (
-                f"The request has no Content-Type: send one of {', '.join(server.CONTENT_TYPES)}."
-            )
-            return await _refusal(415, message)(scope, receive, send)
-        kind, *parameters = headers["content-type"].split(";")
-        schema = model.metadata.get_input_schema()
+        request, answer = Request(scope, receive), app
         try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    message = f"The body has more than {max_bytes} bytes: send fewer rows at once."
-                    return await _refusal(413, message)(scope, receive, send)
-            body, kind = await asyncio.to_thread(read_request, body, kind.strip(), schema)
+            if request.method == "POST":
+                receive = await _checked(request, model.metadata.get_input_schema(), max_bytes)
         except ClientDisconnect:
-            return None
+            return
+        except HTTPException as refusal:
+            answer = _refusal(refusal.status_code, refusal.detail)
         except UNREADABLE as error:
-            return await (await _refuse_unreadable(request, error))(scope, receive, send)
-        headers["content-type"] = ";".join([kind, *parameters])
-        messages = [{"type": "http.request", "body": body}]
+            answer = _refuse_unreadable(request, error)
+        await answer(scope, receive, send)
 
-        async def receive_body() -> Message:
-            return messages.pop() if messages else await receive()
-
-        return await app(scope, receive_body, send)
-
-    return reading
+    return checking
 
 
-async def _refuse_unreadable(request: Request, error: Exception) -> JSONResponse:
+async def _checked(request: Request, schema: Schema | None, max_bytes: int) -> Receive:
+    """Check the body of a request; returns what gives it to MLflow, with its new Content-Type."""
+    headers, body = MutableHeaders(scope=request.scope), b""
+    if "content-type" not in headers:
+        kinds = ", ".join(internals.scoring_server().CONTENT_TYPES)
+        raise HTTPException(415, f"The request has no Content-Type: send one of {kinds}.")
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            message = f"The body has more than {max_bytes} bytes: send fewer rows at once."
+            raise HTTPException(413, message)
+    kind, semicolon, parameters = headers["content-type"].partition(";")
+    body, kind = await asyncio.to_thread(read_request, body, kind.strip(), schema)
+    headers["content-type"] = kind + semicolon + parameters
+    messages = [{"type": "http.request", "body": body}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else await request.receive()
+
+    return receive
+
+
+def _refuse_unreadable(request: Request, error: Exception) -> JSONResponse:
     return _refusal(400, f"The request cannot be read: {type(error).__name__}: {error}")
 
 

@@ -1,4 +1,4 @@
-"""What a client may ask of a server: by which host name, and in what time."""
+"""Limits for clients: by which host names they may ask, and how slow they may be."""
 
 import asyncio
 
@@ -8,14 +8,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Names of this machine. A web page whose own name leads here (DNS rebinding) has another one.
+# Names of this machine. A web page that reaches it by a name of its own (DNS rebinding) is refused
 HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 DRAIN_SECONDS = 2  # at the end, for requests that are being answered
 TRANSFER_SECONDS = 20.0  # for a client to send a request, and to take what was sent of an answer
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
-    """How uvicorn serves an app within these limits."""
+    """The settings with which uvicorn serves an app within these limits."""
     return uvicorn.Config(
         TrustedHostMiddleware(app, HOSTS, www_redirect=False),
         http=Impatient,
@@ -37,22 +37,22 @@ class Impatient(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a request."""
+        """Start the time limit for the first request."""
         super().connection_made(transport)
         self._wait(True)
 
     def data_received(self, data: bytes) -> None:
-        """Wait on if that was not all of the request."""
+        """Go on with the time limit if the request is not complete, else end it."""
         super().data_received(data)
         self._wait(self.conn.their_state in (h11.IDLE, h11.SEND_BODY))
 
     def pause_writing(self) -> None:
-        """Wait until the client takes what was sent."""
+        """Start the time limit for the client to take what was sent."""
         super().pause_writing()
         self._wait(True)
 
     def resume_writing(self) -> None:
-        """The client has taken it."""
+        """End it, for the client has taken enough."""
         super().resume_writing()
         self._wait(False)
 

@@ -1,7 +1,7 @@
-"""What a request to the scoring server holds, looked at before MLflow and pandas see it.
+"""Check requests to the scoring server before MLflow and pandas read them.
 
-CSV becomes the JSON of the same rows, so that both have the same answer. A table that would take
-so long to make that all other requests had to wait is refused.
+CSV becomes the JSON of the same rows, so that both have the same answer. A table is refused if
+building it would take so long that all other requests have to wait.
 """
 
 import csv
@@ -29,7 +29,7 @@ DIGITS = frozenset("0123456789+-.eE")
 
 
 def read_request(body: bytes, content_type: str, schema: Schema | None) -> tuple[bytes, str]:
-    """Check a request, and make JSON of CSV if the model's signature says what its columns are.
+    """Check a request, and convert CSV to JSON if the model's signature has the types of columns.
 
     Args:
         body: The whole body.
@@ -59,7 +59,7 @@ def read_request(body: bytes, content_type: str, schema: Schema | None) -> tuple
 
 
 def fault_of(data: Any, schema: Schema | None) -> str:
-    """What is wrong with data that a model failed on, though MLflow's check let it pass.
+    """What is wrong with data that a model failed on, although MLflow's own check accepted it.
 
     Returns:
         One sentence; empty if the data are what the model's signature asks for.

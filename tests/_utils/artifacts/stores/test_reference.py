@@ -13,8 +13,9 @@ from sqlalchemy import create_engine, text
 from _utils.artifacts import is_present, log_artifact, log_reference, use_artifact
 from _utils.artifacts.digests import digest_of
 from _utils.artifacts.index import Artifact
-from _utils.artifacts.stores import reference_store, table
+from _utils.artifacts.stores import reference_store
 from _utils.errors import UserError
+from _utils.tabular import from_database
 from _utils.tabular.tables import read_table
 
 
@@ -220,7 +221,7 @@ class TestTables:
         assert cars["more"].tolist() == ['{"a": [1]}'] * 2
 
     def test_types_are_those_of_all_chunks(self, postgresql, execute, monkeypatch):
-        monkeypatch.setattr(table, "CHUNK_ROWS", 1)
+        monkeypatch.setattr(from_database, "CHUNK_ROWS", 1)
         execute("INSERT INTO cars VALUES (3, NULL, 1, 123456789012345678901.25, NULL)")
         cars = read_table(use(refer(f"{postgresql.url}/cars", "cars").reference))
         assert cars["price"].map(str).tolist() == ["2.00", "1.10", "123456789012345678901.25"]

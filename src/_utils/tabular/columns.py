@@ -1,0 +1,31 @@
+"""Convert the columns of a table to numbers, dates and texts; what cannot be read becomes null."""
+
+import pandas as pd
+
+WHOLE = r"^(-?\d+)\.0+$", r"\1"  # a code 5 that became 5.0 in a column of decimals is 5 again
+OFFSET = r"([T ].*?) ?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
+
+
+def to_numbers(column: pd.Series) -> pd.Series:
+    """Convert to float64."""
+    if column.dtype.kind in "mM":  # pandas would convert times to nanoseconds
+        column = to_text(column)
+    return pd.to_numeric(column, errors="coerce").astype("float64")
+
+
+def to_dates(column: pd.Series) -> pd.Series:
+    """The days as written, ignoring time zones: in UTC the day could be a different one."""
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        text = to_text(column).str.replace(OFFSET, r"\1", regex=True)
+        column = pd.to_datetime(text, format="ISO8601", errors="coerce")
+    # The unit is explicit because the default depends on the version of pandas.
+    return column.dt.tz_localize(None).dt.normalize().dt.as_unit("us")
+
+
+def to_text(column: pd.Series) -> pd.Series:
+    """Convert to text. A whole number is written without decimals, as 5 and not 5.0."""
+    if column.dtype != "str":
+        # The constructor keeps None; astype("str") of pandas 2 would write "None".
+        values = column.astype("object").where(column.notna(), None)
+        column = pd.Series(values.to_numpy(), index=column.index, dtype="str")
+    return column.str.replace(*WHOLE, regex=True)
