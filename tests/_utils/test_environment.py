@@ -15,7 +15,7 @@ TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text("utf-8")) f
 # A component's process gets all variables, and a config may name any: ${oc.env:NAME}
 READS_ALL = {
     f"src/_utils/{name}.py"
-    for name in ("environment", "pipeline/backend", "pipeline/warm", "variables", "warm/parent")
+    for name in ("environment", "variables", "pipeline/backend", "pipeline/warm", "warm/parent")
 }
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_*]+|no_proxy")
 

@@ -25,7 +25,7 @@ main = sys.modules["__main__"]
 print(json.dumps({
     "name": __name__, "file": __file__, "argv": sys.argv, "path": sys.path, "main": main is not None
     and vars(main) is globals(), "cwd": os.getcwd(), "orig": sys.orig_argv[1:],
-    "environ": {k: v for k, v in os.environ.items() if k not in ("_", "WARM_PARENT", "WARM_PARENTS")},
+    "environ": {k: v for k, v in os.environ.items() if k != "_" and "WARM_PARENT" not in k},
     "umask": os.umask(0o22), "threads": threading.active_count(), "stdin": sys.stdin.read(),
     "signals": [str(signal.getsignal(s)) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
     "files": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1],
@@ -146,9 +146,18 @@ def test_modules_and_pytest_start_warm(component):
 
 @pytest.mark.parametrize(
     "command",
-    ["bash run.sh", "python run.py | cat", "X=1 python run.py", "python -X dev run.py", "python run.py $HOME",
-     "python gone.py", 'python run.py "`pwd`"', "python run.py && ls", "python run.py *", "python -c 1"],
-)  # fmt: skip
+    [
+        *(
+            "bash run.sh",
+            "python -X dev run.py",
+            "python -c 1",
+            "python gone.py",
+            "X=1 python run.py",
+        ),
+        *("python run.py | cat", "python run.py $HOME", "python run.py *", "python run.py && ls"),
+        *('python run.py "`pwd`"', "python run.py > out.txt", "python run.py ~", "python 'run.py"),
+    ],
+)
 def test_what_needs_a_shell_starts_cold(component, command):
     assert run(component, "", command) is None
     assert not parents()
@@ -223,7 +232,8 @@ def test_a_component_ends_with_the_process_that_waits_for_it(component):
         "import os, sys; sys.path.insert(0, 'src')\n"
         "from _utils.pipeline import warm; from _utils.warm import warm_starts\n"
         "with warm_starts(True):\n"
-        f"    process = warm.start_component('python run.py', {str(component)!r}, {{**os.environ}}, 1)\n"
+        f"    folder, variables = {str(component)!r}, {{**os.environ}}\n"
+        "    process = warm.start_component('python run.py', folder, variables, 1)\n"
         "    print(process.pid, flush=True)\n"
         "    process.wait()\n"
     )
@@ -237,7 +247,7 @@ def test_a_component_ends_with_the_process_that_waits_for_it(component):
         assert psutil.Process(pid).name() == "step"
         owner.kill()
         owner.stdin.close()
-    gone, alive = psutil.wait_procs(descendants, timeout=20)
+    _, alive = psutil.wait_procs(descendants, timeout=20)
     assert not alive
 
 

@@ -14,7 +14,7 @@ from _utils.sweeps import SweepRun, slurm, sweep
 
 CONFIG = OmegaConf.create(
     {
-        "main": {"objective": {"metric": "x", "direction": "minimize"}},
+        "main": {"warm_start": False, "objective": {"metric": "x", "direction": "minimize"}},
         "hydra": {"runtime": {"choices": {"hydra/launcher": "basic"}}, "launcher": {}},
     }
 )
@@ -55,7 +55,8 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
     monkeypatch.setattr(sweep, "publish_ranking", lambda jobs, _: ranked.extend(jobs))
     monkeypatch.setattr(sweep, "why_broken", lambda *_: "SLURM ended a job.")
     monkeypatch.setattr(sweep, "print_ui_hint", lambda *_: None)
-    monkeypatch.setattr(sweep, "serve_tracking_store", lambda: "")
+    monkeypatch.setattr(sweep, "serve_tracking_store", lambda: None)
+    monkeypatch.setattr(sweep, "open_tracking_store", lambda: "")
     monkeypatch.setattr(sweep, "tell", lambda *_: None)
 
     def lead(error: Exception | None = None) -> None:
