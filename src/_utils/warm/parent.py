@@ -153,14 +153,16 @@ def become(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     words, folder, variables = request["words"], request["folder"], request["variables"]
-    if request["is_kernel"]:
-        os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(OWN | {n: variables[n] for n in FREE & variables.keys()} | {"PWD": folder})
     tempfile.tempdir = None  # it is looked up anew
-    with contextlib.suppress(OSError):
-        Path("/proc/self/comm").write_text(request["name"][:15], encoding="utf-8")  # for ps, top
+    if request["is_kernel"]:
+        os.setsid()
+        if (matplotlib := sys.modules.get("matplotlib")) and "MPLBACKEND" not in os.environ:
+            # A kernel sets the variable, which matplotlib reads when it is imported
+            matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
+    show_as(request["name"], words)
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # else all components would draw the same; `random` does so itself
     code: Any
@@ -181,6 +183,18 @@ def become(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         sys.path.insert(0, place)
     sys.modules["__main__"] = main
     return code, main.__dict__
+
+
+def show_as(name: str, words: list[str]) -> None:
+    """Let ps and top show this process as a component, as far as there is room for its command."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name[:15], encoding="utf-8")
+        fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        start, end = int(fields[45]), int(fields[46])  # where the command line is, in proc(5)
+        line = "\0".join(["python", *words]).encode()[: end - start - 1]
+        with open("/proc/self/mem", "r+b", buffering=0) as memory:  # noqa: PTH123
+            memory.seek(start)
+            memory.write(line.ljust(end - start, b"\0"))
 
 
 def show_own_frames_only(kind: Any, error: BaseException, trace: Any) -> None:
