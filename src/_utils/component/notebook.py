@@ -7,18 +7,14 @@ of the run.
 
 import argparse
 import base64
-import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils lies
 
 import mlflow
 import nbformat
-from jupyter_client import AsyncKernelManager, KernelConnectionInfo
-from jupyter_client.provisioning import LocalProvisioner
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
@@ -26,41 +22,10 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 
 from _utils.artifacts import current_run_id
 from _utils.component import launch, scratch_folder
-from _utils.environment import tell, told
+from _utils.environment import tell
 from _utils.errors import UserError
 from _utils.masking import without_secrets, without_server_path
 from _utils.variables import resolved
-from _utils.warm import WARM_PARENT, ColdStart, start_warm
-
-QUIET = [
-    "--log-level=ERROR",
-    # About progress bars in a browser
-    "--IPKernelApp.exec_lines=import warnings; warnings.filterwarnings('ignore', 'IProgress not')",
-]
-
-
-class WarmKernel(LocalProvisioner):
-    """Starts the process that runs the cells, warm if this process has started warm."""
-
-    async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
-        """Start a kernel, in a session of its own, as jupyter_client does."""
-        address = told(WARM_PARENT)
-        if not address or cmd[1:3] != ["-m", "ipykernel_launcher"]:
-            return await super().launch_kernel(cmd, **options)
-        try:
-            self.process = start_warm(  # type: ignore[assignment]  # it has the same methods
-                Path(address),
-                (0, 1, 2),
-                words=[*cmd[1:], f"--IPKernelApp.parent_handle={os.getpid()}"],
-                folder=options["cwd"],
-                name="kernel",
-                variables=options["env"],
-                is_kernel=True,
-            )
-        except ColdStart:
-            return await super().launch_kernel(cmd, **options)
-        self.pid = self.process.pid  # type: ignore[attr-defined]
-        return self.connection_info
 
 
 def go(args: argparse.Namespace) -> None:
@@ -69,9 +34,9 @@ def go(args: argparse.Namespace) -> None:
     set_parameters(notebook, args.parameters)
     # The notebook is a process of its own; this tells it which run it works for.
     tell("MLFLOW_RUN_ID", current_run_id())
-    manager = AsyncKernelManager(kernel_name="python3")
-    manager.provisioner = WarmKernel(kernel_spec=manager.kernel_spec, parent=manager)
-    client = NotebookClient(notebook, km=manager, timeout=None, extra_arguments=QUIET)
+    tell("PYTHONWARNINGS", "ignore:IProgress not found")  # for progress bars in a browser
+    quiet = ["--log-level=ERROR"]
+    client = NotebookClient(notebook, kernel_name="python3", timeout=None, extra_arguments=quiet)
     try:
         client.execute(cwd=str(args.notebook.resolve().parent))
     except CellExecutionError as error:

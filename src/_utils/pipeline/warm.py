@@ -1,7 +1,6 @@
 """Which components can start warm, and which libraries they import."""
 
 import ast
-import json
 import os
 import re
 import shlex
@@ -13,7 +12,7 @@ from pathlib import Path
 from _utils.environment import told
 from _utils.pipeline.report import console
 from _utils.pipeline.sources import sources_of
-from _utils.warm import WARM_PARENT, WARM_PARENTS, ColdStart, WarmProcess, start_warm, warm_parent
+from _utils.warm import WARM_PARENTS, ColdStart, WarmProcess, start_warm, warm_parent
 from _utils.warm import send as send_to
 
 # How MLflow activates an environment before a command
@@ -25,7 +24,6 @@ LATE = {
     "mlflow": ["import IPython"],
     "sklearn": ["import mlflow.sklearn", "import skops.io", "import git"],
     "matplotlib": ["import matplotlib.backends.backend_agg", "import PIL.PngImagePlugin"],
-    "nbclient": ["import ipykernel.kernelapp", "import matplotlib_inline.backend_inline"],
 }
 later: list[Path] = []  # folders of the components that are about to run, in their order
 
@@ -60,17 +58,15 @@ def start_component(
     if not (words and told(WARM_PARENTS)):
         return None
     try:
-        address = warm_parent(activation, variables)
         return start_warm(
-            address,
+            warm_parent(activation, variables),
             (0, output, output),
             imports=imports_of(Path(folder)),
             later=libraries_of_later(),
             words=words,
             folder=folder,
             name=Path(folder).name,
-            variables=variables | {WARM_PARENT: str(address)},
-            is_kernel=False,
+            variables=variables,
         )
     except ColdStart as reason:
         console.print(f"    (imports its libraries anew: {reason})", style="dim", highlight=False)
@@ -102,24 +98,14 @@ def words_of(command: str, folder: Path) -> tuple[str, list[str]]:
 def imports_of(folder: Path) -> list[str]:
     """The import statements of libraries at the top of a component's files."""
     libraries: dict[str, None] = {}
-    for source in chain.from_iterable(map(_python_in, sources_of(folder)[0])):
+    for path in sources_of(folder)[0]:
         with suppress(SyntaxError, ValueError):
-            for node in ast.parse(source).body:
+            for node in ast.parse(path.read_bytes()).body if path.suffix == ".py" else ():
                 if isinstance(node, ast.Import | ast.ImportFrom) and not is_own(node, folder):
                     libraries[ast.unparse(node)] = None
     known = " ".join(libraries)
     late = (each for name, each in LATE.items() if re.search(rf"\b{name}\b", known))
     return [*libraries, *chain.from_iterable(late)]
-
-
-def _python_in(path: Path) -> list[str]:
-    """The Python code of a file; of a notebook, cell by cell."""
-    if path.suffix == ".py":
-        return [path.read_text(encoding="utf-8-sig", errors="replace")]
-    with suppress(ValueError, LookupError, TypeError):
-        cells = json.loads(path.read_bytes())["cells"] if path.suffix == ".ipynb" else []
-        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return []
 
 
 def is_own(node: ast.Import | ast.ImportFrom, folder: Path) -> bool:

@@ -26,7 +26,6 @@ from _utils.environment import tell, told
 from _utils.warm import parent
 
 WARM_PARENTS = "WARM_PARENTS"  # variable: the process that warm parents end with, and their folder
-WARM_PARENT = "WARM_PARENT"  # variable: the socket of the one that a component was forked from
 IS_POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
 LARGEST_ANSWER = 1 << 16  # bytes
 PATIENCE = 3  # seconds for a warm parent to end; an import that has begun goes on
@@ -40,7 +39,6 @@ class WarmProcess:
     """A process that was forked from a warm parent, with what subprocess.Popen has."""
 
     returncode: int | None = None
-    stdin = stdout = stderr = None
 
     def __init__(self, pid: int, connection: socket.socket):
         self.pid, self._connection = pid, connection

@@ -5,7 +5,7 @@ that socket, the process that the parent ends with, and the environment variable
 components' environment was activated. A request is JSON, too, with three open files:
 
     {"words": ["run.py", "--x=1"], "imports": ["import pandas as pd"], "later": ["import sklearn"],
-     "folder": "/src/training", "name": "training", "variables": {...}, "is_kernel": false}
+     "folder": "/src/training", "name": "training", "variables": {...}}
 
 The parent forks a minder, which forks the component and answers with its process id, and with its
 exit code in the end; or the parent says why the component cannot be forked. So a component outlives
@@ -24,17 +24,13 @@ import signal
 import socket
 import struct
 import sys
-import tempfile
 import threading
 import types
 import warnings
 from pathlib import Path
 from typing import Any
 
-# Variables that differ between components, or that these change for their notebooks
-FREE = {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI", "WARM_PARENTS"} | {
-    *("WARM_PARENT", "JPY_SESSION_NAME", "PWD", "TMPDIR", "TEMP", "TMP")
-}
+FREE = {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"}  # differ between components
 OWN = {**os.environ}  # before a library sets some
 RUN_MODULE = "import runpy; runpy.run_module({!r}, run_name='__main__', alter_sys=True)"
 # Libraries that others have imported already, so that pytest cannot rewrite their asserts
@@ -97,8 +93,8 @@ def run_import(statement: str, done: set[str]) -> None:
 
 def why_not(request: dict[str, Any], before_activation: dict[str, str]) -> str:
     """Why this process cannot become the component; empty if it can."""
-    base = OWN if request["is_kernel"] else before_activation
-    if differing := dict(request["variables"].items() ^ base.items()).keys() - FREE:
+    pairs = request["variables"].items() ^ before_activation.items()
+    if differing := dict(pairs).keys() - FREE:
         return f"its environment variables differ: {', '.join(sorted(differing))}"
     if threading.active_count() > 1:
         return "a library has started a thread"
@@ -156,12 +152,6 @@ def become(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(OWN | {n: variables[n] for n in FREE & variables.keys()} | {"PWD": folder})
-    tempfile.tempdir = None  # it is looked up anew
-    if request["is_kernel"]:
-        os.setsid()
-        if (matplotlib := sys.modules.get("matplotlib")) and "MPLBACKEND" not in os.environ:
-            # A kernel sets the variable, which matplotlib reads when it is imported
-            matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
     show_as(request["name"], words)
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # else all components would draw the same; `random` does so itself
