@@ -124,10 +124,17 @@ def _modules(name: str, place: Path, src: Path) -> list[Path]:
     level = len(name) - len(name.lstrip("."))
     bases = [place, *place.parents][level - 1 : level] if level else [src, place, src.parent]
     parts = name.lstrip(".").removeprefix("src.").split(".")
+    bases = [base for base in bases if not parts[0] or parts[0] in _stems(base)]  # few are
     paths = (
         base.joinpath(*parts[:number]) for base in bases for number in range(1, len(parts) + 1)
     )
     return [file for path in paths for end in MODULES if (file := Path(f"{path}{end}")).is_file()]
+
+
+@cache
+def _stems(folder: Path) -> set[str]:
+    """The names of what is in a folder, each up to its first dot."""
+    return {path.name.partition(".")[0] for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 def _named(word: str, bases: Iterable[Path]) -> list[Path]:
