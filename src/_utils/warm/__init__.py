@@ -31,6 +31,9 @@ LARGEST_ANSWER = 1 << 16  # bytes
 PATIENCE = 3  # seconds for a warm parent to end; an import that has begun goes on
 
 
+started: list[subprocess.Popen] = []  # the warm parents that are children of this process
+
+
 class ColdStart(Exception):
     """A process has to start in another way; the message says why."""
 
@@ -93,6 +96,9 @@ def warm_starts(is_on: bool) -> Iterator[None]:
             with suppress(OSError), send(address, end=True) as connection:
                 connection.settimeout(PATIENCE)
                 connection.recv(1)  # nothing comes, but the end of the connection
+        for process in started:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -126,7 +132,7 @@ def warm_parent(activation: str, variables: dict[str, str]) -> Path:
             )
             with suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(f"{json.dumps(settings)}\n".encode())
-            process.returncode = 0  # nobody waits for it
+            started.append(process)
     return address
 
 

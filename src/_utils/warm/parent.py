@@ -41,7 +41,6 @@ LARGEST_REQUEST = 1 << 20  # bytes
 
 def wait_for_component(settings: dict[str, Any]) -> dict[str, Any]:
     """Serve requests; returns only in a process that has to become a component: its request."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that minders leave no zombies
     owner, listener = os.pidfd_open(settings["owner"]), socket.socket(fileno=settings["listener"])
     later: dict[str, None] = {}
     done: set[str] = set()
@@ -54,6 +53,9 @@ def wait_for_component(settings: dict[str, Any]) -> dict[str, Any]:
             continue
         if owner in ready:
             os._exit(0)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:  # minders that have ended
+                pass
         connection, _ = listener.accept()
         request, streams = read_request(connection)
         if "end" in request:
@@ -118,7 +120,6 @@ def mind(connection: socket.socket, streams: list[int]) -> None:
     """Fork once more, and wait for the end of the component; returns only in the component."""
     for signum in (signal.SIGINT, signal.SIGTERM):  # the component may take its time to end
         signal.signal(signum, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = fork()
     for number, stream in enumerate(streams):
         if not pid:
