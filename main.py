@@ -55,7 +55,7 @@ def go(config: DictConfig) -> float | None:
     if config.main.plan:
         show_plan(config, ROOT)
         return None
-    with warm_starts(config.main.warm_start), pipeline_run(config) as run:
+    with warm_starts(config.main.get("warm_start", True)), pipeline_run(config) as run:
         results = run_pipeline(config, run)
         if has_to_retrain(config.main.on_alarm, results):
             with retraining_run(run) as second:

@@ -54,7 +54,7 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
     try:
         is_shared = launcher in ON_THIS_MACHINE  # elsewhere each job has its own warm parent
         with (
-            warm_starts(config.main.warm_start and is_shared),
+            warm_starts(is_shared and config.main.get("warm_start", True)),
             progress_shown(run, planned, config),
         ):
             try:

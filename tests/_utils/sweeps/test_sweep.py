@@ -14,7 +14,7 @@ from _utils.sweeps import SweepRun, slurm, sweep
 
 CONFIG = OmegaConf.create(
     {
-        "main": {"warm_start": False, "objective": {"metric": "x", "direction": "minimize"}},
+        "main": {"objective": {"metric": "x", "direction": "minimize"}},
         "hydra": {"runtime": {"choices": {"hydra/launcher": "basic"}}, "launcher": {}},
     }
 )
