@@ -3,11 +3,19 @@
 Beside an environment lies `<name>.users`, the repositories that use it. MLflow takes any folder of
 the right name for a finished environment, so one whose creation was killed has to be removed.
 
+As a script this file removes the environments that only this project uses, and nothing else:
+
+mlflow run . -e clean_envs               lists them, and asks
+mlflow run . -e clean_envs -P yes=true   removes them
+
 Only the standard library is imported at the top: main.py looks for missing packages with this.
 """
 
+import argparse
+import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,3 +95,38 @@ def env_root() -> Path:
     from mlflow.environment_variables import MLFLOW_ENV_ROOT
 
     return Path(MLFLOW_ENV_ROOT.get())
+
+
+def clean(yes: bool) -> None:
+    """List the environments of this project, ask, remove them; the one of this process stays."""
+    from _utils.internals import conda_command
+
+    conda = shutil.which(conda_command())
+    prefixes = [*env_root().glob("mlflow-*")]
+    if conda:
+        listed = subprocess.run([conda, "env", "list", "--json"], capture_output=True, check=True)
+        prefixes += map(Path, json.loads(listed.stdout)["envs"])
+    prefixes = [each for each in prefixes if users_of(each.name) == {ROOT}]
+    prefixes = [each for each in prefixes if each.is_dir() and not each.is_symlink()]
+    print("\n".join(map(str, prefixes)) or f"MLflow has no environments that only {ROOT} uses.")
+    if prefixes and not yes and sys.stdin.isatty():
+        yes = input(f"Remove these {len(prefixes)} environments? [y/N] ").strip().lower() == "y"
+    if prefixes and not yes:
+        print("Nothing was removed: mlflow run . -e clean_envs -P yes=true removes them.")
+        return
+    for prefix in prefixes:
+        if prefix == Path(sys.prefix):
+            print(f"{prefix} stays, for this runs in it: --env-manager local removes it too.")
+            continue
+        if conda and (prefix / "conda-meta").is_dir():
+            subprocess.run([conda, "env", "remove", "--yes", "--prefix", str(prefix)], check=True)
+        shutil.rmtree(prefix, ignore_errors=True)
+        (env_root() / f"{prefix.name}.users").unlink(missing_ok=True)
+        print(f"Could not remove {prefix}" if prefix.exists() else f"Removed {prefix.name}")
+
+
+if __name__ == "__main__":
+    sys.path.append(str(ROOT / "src"))  # where _utils lies
+    parser = argparse.ArgumentParser(description="Remove environments that only this project uses")
+    parser.add_argument("--yes", nargs="?", const="true", default="", help="do not ask")
+    clean(parser.parse_args().yes.lower() in ("true", "yes", "1"))
