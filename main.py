@@ -37,10 +37,9 @@ import mlflow
 from omegaconf import DictConfig
 
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
-from _utils.pipeline.compose import compose_config
+from _utils.pipeline.compose import compose_config, hydra_arguments
 from _utils.pipeline.config import read_config
 from _utils.pipeline.execute import raise_for_failure, run_components
-from _utils.pipeline.options import hydra_arguments
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.processes import Interrupted, cleanups, end, watch_for_interrupts

@@ -8,17 +8,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.markup import escape
-from sqlalchemy.engine import make_url
 
 from _utils.artifacts.index import LATEST, parse_reference
 from _utils.pipeline.component import Component, as_latest
 from _utils.pipeline.config import read_config
-from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
 from _utils.pipeline.runs import faults_told, find_experiment
-from _utils.pipeline.server import serve_tracking_store
+from _utils.pipeline.server import check_machine, serve_tracking_store, sqlite_file
 
 NO_EXPERIMENT = "-1"  # an id that no experiment has
 
@@ -27,8 +25,7 @@ def show_plan(config: DictConfig, root: Path) -> None:
     """Print what a run with this config would do, or the graph of it; nothing runs."""
     with faults_told(), tempfile.TemporaryDirectory() as folder:
         check_machine(config.main)
-        database = make_url(mlflow.get_tracking_uri()).database
-        if mlflow.get_tracking_uri().startswith("sqlite") and not Path(database).exists():
+        if (database := sqlite_file()) and not database.exists():
             mlflow.set_tracking_uri(f"sqlite:///{folder}/empty.db")
         serve_tracking_store()
         experiment = find_experiment(config.main.experiment_name)

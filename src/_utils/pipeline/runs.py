@@ -21,10 +21,9 @@ from _utils.errors import UserError, explain
 from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
 from _utils.masking import without_secrets
 from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
-from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.processes import launcher, reader_is_gone
 from _utils.pipeline.report import console, print_ui_hint
-from _utils.pipeline.server import serve_tracking_store
+from _utils.pipeline.server import check_machine, serve_tracking_store
 from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"

@@ -1,7 +1,9 @@
-"""The tracking server that a pipeline and its components talk to, for the time of the pipeline."""
+"""The tracking store: what is wrong with it, and the server through which a pipeline uses it."""
 
 import logging
+import os
 import secrets
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,13 +13,55 @@ from pathlib import Path
 import mlflow
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
+from omegaconf import DictConfig
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from _utils.artifacts.stores import choose_store
 from _utils.environment import tell, told
 from _utils.errors import UserError
 from _utils.internals import database_schemes, tracking_app
 from _utils.masking import SERVED
+from _utils.pipeline.report import console
+
+
+def check_machine(main: DictConfig) -> None:
+    """Look for what keeps any pipeline with this section `main` from working here.
+
+    Raises:
+        UserError: One line for each fault, with its cure.
+    """
+    if not shutil.which("git"):
+        note = "git is not on the PATH, so runs are recorded without the commit of their code."
+        console.print(note, style="dim")
+    if faults := [*faults_of_tracking_store(), *choose_store(main)]:
+        raise UserError("\n".join(faults))
+
+
+def faults_of_tracking_store() -> Iterator[str]:
+    """What keeps a store on this machine's disk from being used."""
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("file:") or "://" not in uri:
+        yield (
+            f"{uri} holds runs in files, as MLflow had them before version 3: move the folder "
+            "away, or convert it with `mlflow migrate-filestore`; or use another store, "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db."
+        )
+    if database := sqlite_file():
+        if not database.parent.is_dir():
+            yield f"{database.parent}, for the tracking store, is not a folder: create it."
+        for path in (database.parent, database, database.parent / "mlruns"):
+            if path.exists() and not os.access(path, os.W_OK):
+                yield (
+                    f"{path} is not writable: correct its owner and permissions, or use another "
+                    "store, MLFLOW_TRACKING_URI=sqlite:////<folder>/mlflow.db."
+                )
+
+
+def sqlite_file() -> Path | None:
+    """The file of the tracking store, if that is a SQLite database."""
+    uri = mlflow.get_tracking_uri()
+    return Path(make_url(uri).database).absolute() if uri.startswith("sqlite") else None
 
 
 @cache
@@ -42,8 +86,7 @@ def serve_tracking_store() -> str:
     tell("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", None)
     url, folder = make_url(uri), Path.cwd()
     lock: AbstractContextManager = nullcontext()
-    if url.drivername.startswith("sqlite"):
-        database = Path(url.database).absolute()
+    if database := sqlite_file():
         # SQLAlchemy escapes what a folder's name may have and a URI may not
         uri = url.set(database=database.as_posix()).render_as_string(hide_password=False)
         folder = database.parent
