@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from contextlib import suppress
 from typing import Annotated, Any, Literal
@@ -11,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from _utils.errors import UserError
+from _utils.errors import UserError, did_you_mean
 from _utils.variables import each_text, kept_as_written, value_of
 
 SHOWN = 100  # characters of a wrong value
@@ -156,9 +155,7 @@ def as_fault(fault: Any) -> tuple[str, str]:
 
 def unknown_key(key: str, keys: list[str], otherwise: str = "config.yaml lists the keys.") -> str:
     """What to say about a key that is not among these."""
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.75)
-    cure = f"did you mean '{near[0]}'?" if near else otherwise
-    return f"unknown config key '{key}': {cure}"
+    return f"unknown config key '{key}': {did_you_mean(key, keys, otherwise, 0.75)}"
 
 
 def keys_of(section: Any, prefix: str = "") -> list[str]:

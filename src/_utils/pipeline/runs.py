@@ -46,7 +46,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     Raises:
         Interrupted: Ctrl-C or SIGTERM; main.py ends.
     """
-    typed = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))  # ${...} as it is
+    typed = typed_overrides()
     sweep_id = told(SWEEP)
     run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
     status = 0
@@ -76,6 +76,11 @@ def digest_of_values(config: DictConfig) -> str:
     return hashlib.sha256(OmegaConf.to_yaml(values, sort_keys=True).encode()).hexdigest()
 
 
+def typed_overrides() -> list[str]:
+    """The overrides of this run's command line without secrets, and with ${...} as it is."""
+    return recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))
+
+
 def as_params(overrides: list[str]) -> dict[str, str]:
     """Overrides as parameters of a run; one that takes a key away (`~`) has no value."""
     pairs = [item.lstrip("+").split("=", 1) for item in overrides if re.match(r"[^~]+=", item)]
@@ -99,17 +104,15 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     """Start the topmost run, named as `mlflow run --run-name` says or after the experiment.
 
     `mlflow run .` has made a run before main.py starts, but in the experiment "Default", for it
-    cannot know the config. What it recorded is carried over into a run of the right experiment,
-    and it is given a name that says so: MLflow needs it until the end. A run in an experiment that
-    was chosen with --experiment-name is taken as it is.
+    cannot know the config. A run in an experiment that was chosen with --experiment-name is taken
+    as it is.
     """
     with faults_told():
         check_machine(config.main)
         serve_tracking_store()
-        client, launched = MlflowClient(), None
-        if launched_id := told("MLFLOW_RUN_ID"):
-            launched = client.get_run(launched_id)
-            tell("MLFLOW_RUN_ID", None)  # else the run of the pipeline would be this one
+        launched_id = told("MLFLOW_RUN_ID")
+        launched = MlflowClient().get_run(launched_id) if launched_id else None
+        tell("MLFLOW_RUN_ID", None)  # else the run of the pipeline would be this one
         tell("MLFLOW_EXPERIMENT_ID", None)
         if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
             experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
@@ -118,21 +121,31 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
             experiment = mlflow.set_experiment(config.main.experiment_name)
         if count := close_dead_runs():
             console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")
-    tags = {RUN_NAME: name_given(launched) or experiment.name, PROCESS: process_tag()}
-    if launched and launched.info.experiment_id == experiment.experiment_id:
-        mask_tags(launched)
-        return mlflow.start_run(launched_id, tags=tags)
-    if launched:
-        tags = recorded(launched.data.tags) | tags | {LAUNCHER: launched_id}
-    run = mlflow.start_run(tags=tags)
+    tags = {RUN_NAME: name_given(launched) or experiment.name}
+    if launched and launched.info.experiment_id != experiment.experiment_id:
+        return take_over(launched, experiment, tags)
+    return start_run(tags, run_id=launched_id or None)
+
+
+def take_over(launched: Run, experiment: Experiment, tags: dict[str, str]) -> mlflow.ActiveRun:
+    """Start a run in the right experiment, with all that the run of `mlflow run .` has recorded.
+
+    The latter is given a name that says so: MLflow needs it until the end.
+    """
+    run = start_run(recorded(launched.data.tags) | tags | {LAUNCHER: launched.info.run_id})
+    mask_tags(launched)
+    mlflow.log_params(recorded(launched.data.params))
+    note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
+    name = f"launcher of {experiment.name}"
+    tags = {PROCESS: process_tag(launcher()), RUN_NAME: name, RUN_NOTE: note}
+    MlflowClient().log_batch(launched.info.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+    return run
+
+
+def start_run(tags: dict[str, str], **options: Any) -> mlflow.ActiveRun:
+    """Start a run that this process will end, with no secret in its tags."""
+    run = mlflow.start_run(tags=tags | {PROCESS: process_tag()}, **options)
     mask_tags(run)
-    if launched:
-        mask_tags(launched)
-        mlflow.log_params(recorded(launched.data.params))
-        note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
-        name = f"launcher of {experiment.name}"
-        tags = {PROCESS: process_tag(launcher()), RUN_NAME: name, RUN_NOTE: note}
-        client.log_batch(launched_id, tags=[RunTag(*tag) for tag in tags.items()])
     return run
 
 
@@ -161,19 +174,13 @@ def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
     """Start the run of a sweep's job, named by its overrides; the terminal is the sweep's."""
     console.quiet = True
     sweep, hydra_job = MlflowClient().get_run(sweep_id), HydraConfig.get().job
-    run = mlflow.start_run(
+    return start_run(
+        {PROJECT_ENV: env_manager_of(sweep), JOB: str(hydra_job.num)},
         experiment_id=sweep.info.experiment_id,
         run_name=recorded(hydra_job.override_dirname),
         nested=True,
         parent_run_id=sweep_id,
-        tags={
-            PROJECT_ENV: env_manager_of(sweep),
-            PROCESS: process_tag(),
-            JOB: str(hydra_job.num),
-        },
     )
-    mask_tags(run)
-    return run
 
 
 def as_record(values: dict[str, Any]) -> str:
