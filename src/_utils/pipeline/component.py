@@ -8,7 +8,7 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from _utils.artifacts.index import LATEST, outputs_of, parse_reference
+from _utils.artifacts.index import LATEST, parse_reference, versions_of
 from _utils.models.registry import pin_model
 from _utils.project import Project
 from _utils.variables import resolved
@@ -57,7 +57,7 @@ class Component:
 
     def unpublished(self, run: Run) -> list[str]:
         """Outputs that this run of the component did not publish."""
-        published = {artifact.name for artifact in outputs_of(run)}
+        published = versions_of(run)
         return [name for name in self.outputs.values() if name not in published]
 
     def pinned(self, versions: dict[str, str]) -> "Component":

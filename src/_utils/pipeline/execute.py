@@ -15,25 +15,19 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from rich.markup import escape
 
-from _utils.artifacts.index import PINNED, outputs_of, parse_reference
+from _utils.artifacts.index import PINNED, parse_reference, versions_of
 from _utils.artifacts.stores import component_run
 from _utils.command_line import as_line
 from _utils.environment import tell, told
 from _utils.errors import UserError
 from _utils.internals import PARENT_RUN_ID, process_of, shell_error
 from _utils.masking import without_secrets
+from _utils.pipeline import reuse
 from _utils.pipeline.backend import MLFLOWS_NAMES
 from _utils.pipeline.component import Component, as_latest
 from _utils.pipeline.log import Log
 from _utils.pipeline.processes import end_processes, typed_command, working_for
 from _utils.pipeline.report import Result, console
-from _utils.pipeline.reuse import (
-    cache_key,
-    decide,
-    make_reusable,
-    one_job_at_a_time,
-    record_reuse,
-)
 from _utils.pipeline.runs import SWEEP, env_manager_of, mask_tags
 
 
@@ -77,28 +71,27 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
 
 def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: str) -> Result:
     """Reuse a finished run of the component if there is one, or run the component."""
-    start, key = time.time(), cache_key(component)
-    with one_job_at_a_time(key):
-        decision = decide(component, key, pipeline.info.experiment_id)
-        if not decision.reasons:
-            source = decision.run
+    start, key = time.time(), reuse.cache_key(component)
+    with reuse.one_job_at_a_time(key):
+        source, reasons = reuse.decide(component, key, pipeline.info.experiment_id)
+        if not reasons:
             console.print(f"{title} [dim]reused from {source.info.run_id}[/]", highlight=False)
-            run_id = record_reuse(component, source, pipeline)
+            run_id = reuse.record_reuse(component, source, pipeline)
             result = result_of(component, source, "REUSED", start)
             return replace(result, run_id=run_id, reused_from=source.info.run_id)
-        why = escape(", ".join(decision.reasons[:3]))
+        why = escape(", ".join(reasons[:3]))
         console.print(f"{title} [dim]({why})[/]", highlight=False)
         result = run_component(component, pipeline, env_manager)
         if not result.failed:
-            make_reusable(result.run_id, key)
+            reuse.make_reusable(result.run_id, key)
         return result
 
 
 def result_of(component: Component, run: Run, status: str, start: float, **failure: Any) -> Result:
     """What became of a component, by a run of it."""
-    outputs = {artifact.name: artifact.version for artifact in outputs_of(run)}
-    seconds, metrics = time.time() - start, run.data.metrics
-    return Result(component.name, status, seconds, run.info.run_id, metrics, outputs, **failure)
+    seconds, outputs = time.time() - start, versions_of(run)
+    run_id, metrics = run.info.run_id, run.data.metrics
+    return Result(component.name, status, seconds, run_id, metrics, outputs, **failure)
 
 
 def run_component(component: Component, pipeline: Run, env_manager: str) -> Result:

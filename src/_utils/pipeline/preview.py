@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.markup import escape
 
-from _utils.artifacts.index import LATEST, parse_reference
+from _utils.artifacts.index import LATEST, parse_reference, versions_of
 from _utils.pipeline.component import Component, as_latest
 from _utils.pipeline.config import read_config
 from _utils.pipeline.plan import make_plan
@@ -56,12 +56,12 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
         if new and not component.must_run:
             reasons = [f"{parse_reference(reference)[0]} will be new" for reference in new]
         else:
-            decision = decide(component, cache_key(component), experiment_id)
-            reasons, versions = decision.reasons, decision.versions
+            run, reasons = decide(component, cache_key(component), experiment_id)
+            versions = versions_of(run)
         pins |= dict(zip(as_latest(versions), versions.values(), strict=True))
         expected |= versions if reasons else {}
         action = "[yellow]run  [/]" if reasons else "[green]reuse[/]"
-        why = "; ".join(reasons) or f"same as run {decision.run.info.run_id}"
+        why = "; ".join(reasons) or f"same as run {run.info.run_id}"
         console.print(f"{action} [bold]{component.name}[/]  {escape(why)}", highlight=False)
         inputs = [reference.replace(f":{LATEST}", ":?") for reference in component.inputs.values()]
         outputs = [f"{name}:{versions.get(name, '?')}" for name in component.outputs.values()]

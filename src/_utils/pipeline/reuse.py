@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,28 +35,21 @@ REUSED_FROM = "reused_from"
 COPIED_TAGS = (internals.USER, internals.SOURCE_NAME, internals.SOURCE_TYPE, "job_type")
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Whether a component runs or is reused, and why."""
-
-    run: Run | None  # the finished run that has the same cache key, if there is one
-    reasons: list[str]  # why the component runs; empty if `run` serves again
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """The artifacts that `run` made: name -> version."""
-        return {each.name: each.version for each in outputs_of(self.run)} if self.run else {}
-
-
-def decide(component: Component, key: dict[str, Any], experiment_id: str) -> Decision:
+def decide(
+    component: Component, key: dict[str, Any], experiment_id: str
+) -> tuple[Run | None, list[str]]:
     """Look for a finished run that can serve again as this component, its inputs pinned.
 
     A component that always runs does so once in a sweep.
+
+    Returns:
+        The run that has the same cache key, if there is one, and why the component runs; if there
+        is no reason to, the run serves again.
     """
     run = find_run(component, key, told(SWEEP) if component.must_run else "")
     if component.must_run and not (run and told(SWEEP)):
-        return Decision(run, [component.must_run])
-    return Decision(run, [] if run else explain(component, key, experiment_id))
+        return run, [component.must_run]
+    return run, [] if run else explain(component, key, experiment_id)
 
 
 def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
