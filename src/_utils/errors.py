@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 
 from requests.exceptions import ConnectionError as NoConnection
 
-from _utils.internals import unreadable_registry_uri
 from _utils.masking import without_secrets
 
 CURES = dict.fromkeys([errno.ENOSPC, errno.EDQUOT], "Free some space there")
 CURES |= dict.fromkeys([errno.EACCES, errno.EPERM, errno.EROFS], "Make it writable")
 # What MLflow says of a URI models:/... for which there is no model or version
 NO_MODEL = re.compile(r"^(\w+: )?Registered [Mm]odel (alias|with name)\b.* not found\.?$")
+UNKNOWN_SCHEME = "got unsupported URI"  # of the URI of a tracking server or a registry
 
 
 class UserError(Exception):
@@ -45,7 +45,7 @@ def _with_cure(error: BaseException) -> str:
             f"A server does not answer: {error}. Start it, or correct its address "
             "(MLFLOW_TRACKING_URI), then run the same command again."
         )
-    if isinstance(error, unreadable_registry_uri()):
+    if UNKNOWN_SCHEME in str(error):
         reason = str(error).partition(" See ")[0].strip()
         return f"{reason} Correct MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI."
     return ""

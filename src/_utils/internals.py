@@ -43,13 +43,6 @@ def is_made_up_name(run_name: str) -> bool:
     return first in _GENERATOR_PREDICATES and rest.partition("-")[0] in _GENERATOR_NOUNS
 
 
-def database_schemes() -> tuple[str, ...]:
-    """How the URI of a tracking database begins; the pipeline serves such a store itself."""
-    from mlflow.store.db.db_types import DATABASE_ENGINES
-
-    return tuple(DATABASE_ENGINES)
-
-
 def tracking_app(store_uri: str, artifact_root: str) -> Any:
     """MLflow's tracking server as a Flask app; `mlflow server` would cost a second process."""
     # At each search for runs MLflow tries to import what knows its users, of which there are none
@@ -62,13 +55,6 @@ def tracking_app(store_uri: str, artifact_root: str) -> Any:
     handlers.initialize_backend_stores(store_uri, store_uri, artifact_root)
     init_security_middleware(app)
     return app
-
-
-def unreadable_registry_uri() -> type[Exception]:
-    """What MLflow raises for a registry URI that it cannot read; the message names the cure."""
-    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
-
-    return UnsupportedModelRegistryStoreURIException
 
 
 def env_name(conda_file: Path, env_manager: str) -> str:

@@ -61,9 +61,7 @@ def launch(
     try:
         run_id = mlflow.start_run().info.run_id
         mlflow.log_text(installed_packages(), "requirements.txt")
-        words = sys.argv[1:]
-        if parser:
-            words = [resolved_argument(word) for word in words]
+        words = [resolved_argument(word) for word in sys.argv[1:]] if parser else sys.argv[1:]
         parser = parser or declared_parser(go)
         parser.error = refuse_arguments  # type: ignore[method-assign]
         parser.allow_abbrev = False

@@ -13,9 +13,10 @@ from _utils.artifacts.index import LATEST, parse_reference, versions_of
 from _utils.pipeline.component import Component, as_latest
 from _utils.pipeline.config import read_config
 from _utils.pipeline.plan import make_plan
+from _utils.pipeline.processes import faults_told
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
-from _utils.pipeline.runs import faults_told, find_experiment
+from _utils.pipeline.runs import find_experiment
 from _utils.pipeline.server import check_machine, serve_tracking_store, sqlite_file
 
 NO_EXPERIMENT = "-1"  # an id that no experiment has

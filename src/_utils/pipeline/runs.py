@@ -20,14 +20,13 @@ from _utils.environment import tell, told
 from _utils.errors import UserError, explain
 from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
 from _utils.masking import without_secrets
-from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
-from _utils.pipeline.processes import launcher, reader_is_gone
+from _utils.pipeline.dead_runs import LAUNCHER, PROCESS, close_dead_runs, process_tag
+from _utils.pipeline.processes import faults_told, launcher
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.server import check_machine, serve_tracking_store
 from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"
-LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
 JOB = "job"  # tag: the number of a sweep's job
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
@@ -86,18 +85,6 @@ def as_params(overrides: list[str]) -> dict[str, str]:
     pairs = [item.lstrip("+").split("=", 1) for item in overrides if re.match(r"[^~]+=", item)]
     # As `group@package` has other characters than MLflow takes
     return {re.sub(r"[^\w./-]", "_", key)[:MAX_KEY]: value for key, value in pairs}
-
-
-@contextmanager
-def faults_told() -> Iterator[None]:
-    """End the process at an error, with what the user can do about it."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        reader_is_gone()
-    except Exception as error:
-        sys.exit(explain(error))
 
 
 def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
@@ -193,16 +180,6 @@ def mask_tags(run: Run) -> None:
     for name, text in recorded(run.data.tags).items():
         if text != run.data.tags[name]:
             MlflowClient().set_tag(run.info.run_id, name, text)
-
-
-def kill_runs() -> None:
-    """Close all runs that are open, as KILLED, and those below them."""
-    with suppress(Exception):  # the next run closes them
-        while run := mlflow.active_run():
-            close_below(run.info.run_id)
-            if launched_id := run.data.tags.get(LAUNCHER):
-                MlflowClient().set_terminated(launched_id, "KILLED")
-            mlflow.end_run("KILLED")
 
 
 def env_manager_of(run: Run) -> str:

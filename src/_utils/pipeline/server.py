@@ -20,9 +20,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from _utils.artifacts.stores import choose_store
 from _utils.environment import tell, told
 from _utils.errors import UserError
-from _utils.internals import database_schemes, tracking_app
+from _utils.internals import tracking_app
 from _utils.masking import SERVED
 from _utils.pipeline.report import console
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # those that MLflow takes
 
 
 def check_machine(main: DictConfig) -> None:
@@ -78,7 +80,7 @@ def serve_tracking_store() -> str:
         MLFLOW_TRACKING_URI, with the absolute path of a SQLite file.
     """
     uri = mlflow.get_tracking_uri()
-    if not uri.startswith(database_schemes()):
+    if not uri.startswith(DATABASES):
         return uri
     # How a server of the user's own is protected
     tell("MLFLOW_SERVER_ALLOWED_HOSTS", None)
