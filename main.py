@@ -40,10 +40,10 @@ from _utils.pipeline import dead_runs, processes
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
 from _utils.pipeline.compose import compose_config, hydra_arguments
 from _utils.pipeline.config import read_config
-from _utils.pipeline.execute import raise_for_failure, run_components
+from _utils.pipeline.execute import run_components
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
-from _utils.pipeline.report import Result, print_summary, value_of
+from _utils.pipeline.report import Result, print_summary, raise_for_failure, value_of
 from _utils.pipeline.runs import as_record, pipeline_run
 
 

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from _utils.artifacts import index
 from _utils.artifacts.digests import content_of, digest_of
-from _utils.artifacts.index import MODEL_TYPE, TAKEN, Artifact, current_run_id
+from _utils.artifacts.index import MODEL_TYPE, PINNED, TAKEN, Artifact, current_run_id
 from _utils.artifacts.stores import chosen_store, is_present, store
 from _utils.environment import told
 from _utils.errors import UserError
@@ -78,7 +78,7 @@ def use_artifact(reference: str) -> Path:
         The path of the file or folder on this machine. Do not change what is there.
     """
     name, version = index.parse_reference(reference)
-    if told(index.PINNED) and not index.DIGEST.fullmatch(version):
+    if told(PINNED) and not index.DIGEST.fullmatch(version):
         raise UserError(
             f"'{reference}' has no version from main.py, which has to know each input of a "
             "component: declare a parameter for it, in MLproject and in config.yaml."

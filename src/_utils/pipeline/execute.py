@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from _utils.artifacts.index import PINNED, parse_reference, versions_of
 from _utils.artifacts.stores import component_run
-from _utils.command_line import as_line
+from _utils.capabilities import load_capability
 from _utils.environment import tell, told
 from _utils.errors import UserError
 from _utils.internals import PARENT_RUN_ID, process_of, shell_error
@@ -26,9 +26,9 @@ from _utils.pipeline import reuse
 from _utils.pipeline.backend import MLFLOWS_NAMES
 from _utils.pipeline.component import Component, as_latest
 from _utils.pipeline.log import Log
-from _utils.pipeline.processes import end_processes, typed_command, working_for
+from _utils.pipeline.processes import SWEEP, end_processes, working_for
 from _utils.pipeline.report import Result, console
-from _utils.pipeline.runs import SWEEP, env_manager_of, mask_tags
+from _utils.pipeline.runs import env_manager_of, mask_tags
 
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
@@ -72,7 +72,8 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
 def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: str) -> Result:
     """Reuse a finished run of the component if there is one, or run the component."""
     start, key = time.time(), reuse.cache_key(component)
-    with reuse.one_job_at_a_time(key):
+    jobs = load_capability("sweeps.jobs", SWEEP) if told(SWEEP) else None
+    with jobs.one_job_at_a_time(key) if jobs else nullcontext():
         source, reasons = reuse.decide(component, key, pipeline.info.experiment_id)
         if not reasons:
             console.print(f"{title} [dim]reused from {source.info.run_id}[/]", highlight=False)
@@ -175,27 +176,3 @@ def end_run(run: Run, status: str, component: Component, log: Log) -> Run:
     with component_run(run_id):  # for a component that did not do so itself, being no Python
         pass
     return client.get_run(run_id)
-
-
-def raise_for_failure(results: list[Result]) -> None:
-    """Raise UserError if the last component failed, with the end of a log that was not shown."""
-    if not results or not results[-1].failed:
-        return
-    failed = results[-1]
-    code, how = failed.exit_code, f"with exit code {failed.exit_code}"
-    if code is None:
-        how = "before it started"
-    elif code < 0:
-        how = f"with exit code {128 - code} (signal {-code})"
-    elif code == 0 and failed.missing:
-        how = (
-            f"to publish {', '.join(failed.missing)}, which its parameters name: "
-            "call log_artifact, or remove the parameter"
-        )
-    lines = [f"Component '{failed.name}' failed {how}."]
-    if not failed.log.shown:
-        lines += ["Its last lines:", *(f"  | {line}" for line in failed.log.last_lines)]
-    lines.append(f"Its whole log: {failed.log.place}")
-    if not told(SWEEP):
-        lines.append(f"Fix the cause, then continue with: `{as_line(typed_command())}`")
-    raise UserError("\n".join(lines))

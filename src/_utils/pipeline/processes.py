@@ -21,6 +21,7 @@ from _utils.errors import explain
 
 GRACE = 2  # seconds that a process has to end by itself
 BROKEN_PIPE = 13  # the number of SIGPIPE, which Windows does not have
+SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 RUN_ID = told("MLFLOW_RUN_ID")  # the run that this process was started for
 
 cleanups = ExitStack()  # what ends with main.py, told of the error that ends it, as a sweep is

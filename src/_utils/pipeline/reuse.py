@@ -8,13 +8,10 @@ that was killed is never taken for a whole one.
 import hashlib
 import json
 import os
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from filelock import FileLock
-from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
 
@@ -25,7 +22,7 @@ from _utils.artifacts.index import all_experiments, all_pages, outputs_of
 from _utils.artifacts.stores import chosen_place
 from _utils.environment import told
 from _utils.pipeline.component import Component
-from _utils.pipeline.runs import SWEEP
+from _utils.pipeline.processes import SWEEP
 from _utils.pipeline.sources import named_by, sources_of
 from _utils.variables import counted
 
@@ -50,15 +47,6 @@ def decide(
     if component.must_run and not (run and told(SWEEP)):
         return run, [component.must_run]
     return run, [] if run else explain(component, key, experiment_id)
-
-
-def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
-    """Within this no other job of a sweep works on a component with the same cache key."""
-    if not told(SWEEP):
-        return nullcontext()
-    folder = Path(HydraConfig.get().sweep.dir) / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / digest_of_key(key)[:12])
 
 
 def cache_key(component: Component) -> dict[str, Any]:

@@ -16,22 +16,21 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
 from omegaconf import DictConfig, OmegaConf
 
+from _utils.capabilities import load_capability
 from _utils.environment import tell, told
 from _utils.errors import UserError, explain
 from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
 from _utils.masking import without_secrets
 from _utils.pipeline.dead_runs import LAUNCHER, PROCESS, close_dead_runs, process_tag
-from _utils.pipeline.processes import faults_told, launcher
+from _utils.pipeline.processes import SWEEP, faults_told, launcher
 from _utils.pipeline.report import console, print_ui_hint
 from _utils.pipeline.server import check_machine, serve_tracking_store
 from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"
 ERROR = "error"  # tag: why a pipeline failed
-JOB = "job"  # tag: the number of a sweep's job
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
 VALUES = "config_values"  # tag: a digest of the config but for the section `main`
-SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 MAX_KEY = 250  # characters, MLflow's limit
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
@@ -47,7 +46,10 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     """
     typed = typed_overrides()
     sweep_id = told(SWEEP)
-    run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
+    if sweep_id:
+        run = load_capability("sweeps.jobs", SWEEP).start_job_run(sweep_id)
+    else:
+        run = start_top_run(config)
     status = 0
     try:
         mlflow.log_params(as_params(typed))
@@ -155,19 +157,6 @@ def name_given(launched: Run | None) -> str:
     """The name that the user gave to a run; empty if MLflow made the name up."""
     name = launched.info.run_name if launched else ""
     return "" if is_made_up_name(name) else name
-
-
-def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
-    """Start the run of a sweep's job, named by its overrides; the terminal is the sweep's."""
-    console.quiet = True
-    sweep, hydra_job = MlflowClient().get_run(sweep_id), HydraConfig.get().job
-    return start_run(
-        {PROJECT_ENV: env_manager_of(sweep), JOB: str(hydra_job.num)},
-        experiment_id=sweep.info.experiment_id,
-        run_name=recorded(hydra_job.override_dirname),
-        nested=True,
-        parent_run_id=sweep_id,
-    )
 
 
 def as_record(values: dict[str, Any]) -> str:

@@ -21,9 +21,9 @@ from _utils.environment import tell
 from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import close_below
 from _utils.pipeline.faults import check_server
-from _utils.pipeline.processes import typed_command
+from _utils.pipeline.processes import SWEEP, typed_command
 from _utils.pipeline.report import console, print_ui_hint
-from _utils.pipeline.runs import ERROR, SWEEP, start_top_run
+from _utils.pipeline.runs import ERROR, start_top_run
 from _utils.pipeline.server import serve_tracking_store
 from _utils.sweeps import slurm
 from _utils.sweeps.progress import progress_shown

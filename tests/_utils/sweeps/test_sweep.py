@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from _utils import internals
 from _utils.errors import UserError
-from _utils.pipeline import runs
 from _utils.sweeps import SweepRun, slurm, sweep
+from _utils.sweeps.jobs import JOB
 
 CONFIG = OmegaConf.create(
     {
@@ -62,7 +62,7 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
         with sweep.sweep_run(CONFIG, 2):
             lead.run = mlflow.active_run().info
             for start, job, status in [(1, "0", None), (2, "1", "FINISHED"), (3, "0", last)]:
-                tags = {internals.PARENT_RUN_ID: lead.run.run_id, runs.JOB: job}
+                tags = {internals.PARENT_RUN_ID: lead.run.run_id, JOB: job}
                 run = client.create_run(lead.run.experiment_id, start_time=start, tags=tags)
                 if status:
                     client.set_terminated(run.info.run_id, status)
@@ -73,7 +73,7 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
     else:
         with pytest.raises(SystemExit):
             lead()
-    jobs = [(run.data.tags[runs.JOB], run.info.status) for run in ranked]
+    jobs = [(run.data.tags[JOB], run.info.status) for run in ranked]
     assert jobs == [("1", "FINISHED"), ("0", last)]
     assert client.get_run(lead.run.run_id).info.status == last
 
