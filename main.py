@@ -27,10 +27,10 @@ ROOT = Path(__file__).resolve().parent
 sys.path.append(str(ROOT / "src"))  # where _utils lies
 
 from _utils.environment import set_defaults
-from _utils.pipeline.environments import check_own
+from _utils.pipeline.environments import tell_missing_package
 
 set_defaults()  # MLflow reads its variables when it is imported
-check_own()  # says what to do if an import below fails
+sys.excepthook = tell_missing_package  # if an import below fails
 
 import hydra
 import mlflow

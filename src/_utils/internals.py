@@ -114,13 +114,6 @@ def scoring_server() -> Any:
     return scoring_server
 
 
-def error_codes() -> tuple[int, int]:
-    """MLflow's codes BAD_REQUEST and INTERNAL_ERROR, which decide on the HTTP status."""
-    from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
-
-    return BAD_REQUEST, INTERNAL_ERROR
-
-
 def hydra_flags() -> Any:
     """The parser of Hydra's command line; the public API takes no arguments."""
     from hydra._internal.utils import get_args_parser

@@ -13,12 +13,7 @@ ALARM = "alarm"  # metric: above 0 a component raises an alarm
 
 
 def has_to_retrain(on_alarm: str, results: list[Result]) -> bool:
-    """Report alarms; returns whether they send the pipeline back to its first step.
-
-    Args:
-        on_alarm: `main.on_alarm` of the config.
-        results: Of the components that ran.
-    """
+    """Report alarms; returns whether they send the pipeline back to its first step."""
     raised = [result.name for result in results if result.metrics.get(ALARM, 0) > 0]
     if not raised:
         return False

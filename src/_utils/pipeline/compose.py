@@ -173,14 +173,14 @@ def read_overrides(tokens: list[str]) -> list[Override]:
     """
     faults, overrides = [], []
     for token in tokens:
-        if token.startswith("=") or not is_override(token):
-            faults.append(f"'{token}' is no override: write key=value, no spaces around the =.")
-            continue
         try:
             overrides += parse_overrides([token])
         except HydraException as error:
             reason = str(error).splitlines()[0]
-            faults.append(f"override {token} cannot be read ({reason}): put its value in quotes.")
+            faults.append(
+                f"override {token} cannot be read ({reason}): write key=value, no spaces around "
+                "the =, and a value with special characters in quotes."
+            )
     if faults:
         raise UserError("\n".join(faults))
     return overrides

@@ -26,14 +26,10 @@ ROOT = Path(__file__).resolve().parents[3]  # of the repository
 MADE_BY_MLFLOW = re.compile(r"mlflow-[0-9a-f]{40}")
 
 
-def check_own() -> None:
-    """Say in a line what to do if an import of main.py fails."""
-    sys.excepthook = _tell_missing_package
-
-
-def _tell_missing_package(
+def tell_missing_package(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
+    """Say in a line what to do if an import of main.py fails; this is a `sys.excepthook`."""
     if not isinstance(error, ImportError) or (error.name or "").startswith("_utils"):
         sys.__excepthook__(kind, error, trace)
         return
@@ -51,12 +47,7 @@ def _tell_missing_package(
 
 @contextmanager
 def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
-    """Within this no other pipeline of this machine makes an environment.
-
-    Args:
-        conda_file: What the environment is made from.
-        env_manager: As in MLflow: conda, virtualenv, or uv.
-    """
+    """Within this no other pipeline of this machine makes an environment."""
     from filelock import FileLock, Timeout
 
     from _utils.internals import env_name

@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from rich.markup import escape
 
-from _utils.artifacts.index import PINNED, parse_reference, versions_of
+from _utils.artifacts.index import LATEST, PINNED, parse_reference, versions_of
 from _utils.artifacts.stores import component_run
 from _utils.capabilities import load_capability
 from _utils.environment import tell, told
@@ -24,7 +24,7 @@ from _utils.internals import PARENT_RUN_ID, process_of, shell_error
 from _utils.masking import without_secrets
 from _utils.pipeline import reuse
 from _utils.pipeline.backend import MLFLOWS_NAMES
-from _utils.pipeline.component import Component, as_latest
+from _utils.pipeline.component import Component
 from _utils.pipeline.log import Log
 from _utils.pipeline.processes import SWEEP, end_processes, working_for
 from _utils.pipeline.report import Result, console
@@ -50,7 +50,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
         arrow = f" -> {published}" if published else ""
         console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
         check_outputs(component, result, plan[number:])
-        versions |= dict(zip(as_latest(result.outputs), result.outputs.values(), strict=True))
+        versions |= {f"{name}:{LATEST}": version for name, version in result.outputs.items()}
     return results
 
 

@@ -139,14 +139,7 @@ def in_backend(component: Component) -> Iterator[str]:
 
 
 def check_server(wanted: str) -> None:
-    """Refuse a tracking store that other machines cannot reach.
-
-    Args:
-        wanted: What runs on them, such as `main.backend=slurm`.
-
-    Raises:
-        UserError: The store is a file or a database of this machine.
-    """
+    """Raise UserError if `wanted` runs on machines that cannot reach the tracking store."""
     scheme = told("SERVED_STORE") or mlflow.get_tracking_uri().partition(":")[0]
     if scheme not in ("http", "https", "databricks"):
         raise UserError(

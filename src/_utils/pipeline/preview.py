@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.markup import escape
 
 from _utils.artifacts.index import LATEST, parse_reference, versions_of
-from _utils.pipeline.component import Component, as_latest
+from _utils.pipeline.component import Component
 from _utils.pipeline.config import read_config
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.processes import faults_told
@@ -59,7 +59,7 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
         else:
             run, reasons = decide(component, cache_key(component), experiment_id)
             versions = versions_of(run)
-        pins |= dict(zip(as_latest(versions), versions.values(), strict=True))
+        pins |= {f"{name}:{LATEST}": version for name, version in versions.items()}
         expected |= versions if reasons else {}
         action = "[yellow]run  [/]" if reasons else "[green]reuse[/]"
         why = "; ".join(reasons) or f"same as run {run.info.run_id}"

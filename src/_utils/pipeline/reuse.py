@@ -150,11 +150,7 @@ def make_reusable(run_id: str, key: dict[str, Any]) -> None:
 
 
 def record_reuse(component: Component, source: Run, pipeline: Run) -> str:
-    """Make the child run that stands for a reused component, with what its source made.
-
-    Returns:
-        The id of the child run.
-    """
+    """Make the child run of a reused component, with what its source made; returns its id."""
     client, info, data = MlflowClient(), source.info, source.data
     kept = ("input.", "output.", "artifact.")
     tags = {k: v for k, v in data.tags.items() if k.startswith(kept) or k in COPIED_TAGS}

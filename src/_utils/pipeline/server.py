@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from filelock import FileLock
@@ -36,28 +37,24 @@ def check_machine(main: DictConfig) -> None:
     if not shutil.which("git"):
         note = "git is not on the PATH, so runs are recorded without the commit of their code."
         console.print(note, style="dim")
-    if faults := [*faults_of_tracking_store(), *choose_store(main)]:
-        raise UserError("\n".join(faults))
-
-
-def faults_of_tracking_store() -> Iterator[str]:
-    """What keeps a store on this machine's disk from being used."""
-    uri = mlflow.get_tracking_uri()
+    faults, uri = [], mlflow.get_tracking_uri()
     if uri.startswith("file:") or "://" not in uri:
-        yield (
+        faults.append(
             f"{uri} holds runs in files, as MLflow had them before version 3: move the folder "
             "away, or convert it with `mlflow migrate-filestore`; or use another store, "
             "MLFLOW_TRACKING_URI=sqlite:///mlflow.db."
         )
     if database := sqlite_file():
         if not database.parent.is_dir():
-            yield f"{database.parent}, for the tracking store, is not a folder: create it."
-        for path in (database.parent, database, database.parent / "mlruns"):
-            if path.exists() and not os.access(path, os.W_OK):
-                yield (
-                    f"{path} is not writable: correct its owner and permissions, or use another "
-                    "store, MLFLOW_TRACKING_URI=sqlite:////<folder>/mlflow.db."
-                )
+            faults.append(f"{database.parent}, for the tracking store, is not a folder: create it.")
+        places = [database.parent, database, database.parent / "mlruns"]
+        for path in (each for each in places if each.exists() and not os.access(each, os.W_OK)):
+            faults.append(
+                f"{path} is not writable: correct its owner and permissions, or use another "
+                "store, MLFLOW_TRACKING_URI=sqlite:////<folder>/mlflow.db."
+            )
+    if faults := faults + choose_store(main):
+        raise UserError("\n".join(faults))
 
 
 def sqlite_file() -> Path | None:
@@ -95,6 +92,20 @@ def serve_tracking_store() -> str:
         lock = FileLock(f"{database}.lock")  # two processes that create one file at once would fail
     with lock, database_faults(uri):
         app = tracking_app(uri, (folder / "mlruns").as_uri())
+    address = _start(app)
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
+        tell(name, ",".join(filter(None, [told(name), "127.0.0.1"])))
+    tell(SERVED, url.drivername)
+    tell("MLFLOW_UI", "http://127.0.0.1:5000", unless_set=True)  # of `mlflow ui`, afterwards
+    # Else MLflow prints addresses that hold the secret path and end with this process
+    tell("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(mlflow.get_tracking_uri())  # tracking_app has set it to the database
+    return uri
+
+
+def _start(app: Any) -> str:
+    """Serve a Flask app below a secret path, in a thread; returns its address."""
     from werkzeug.exceptions import Unauthorized  # late, for the time it takes
     from werkzeug.middleware.dispatcher import DispatcherMiddleware
     from werkzeug.serving import make_server
@@ -104,15 +115,7 @@ def serve_tracking_store() -> str:
     guarded = DispatcherMiddleware(Unauthorized(), {path: app})
     server = make_server("127.0.0.1", 0, guarded, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    for name in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this server
-        tell(name, ",".join(filter(None, [told(name), "127.0.0.1"])))
-    tell(SERVED, url.drivername)
-    tell("MLFLOW_UI", "http://127.0.0.1:5000", unless_set=True)  # of `mlflow ui`, afterwards
-    # Else MLflow prints addresses that hold the secret path and end with this process
-    tell("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}{path}")
-    mlflow.set_registry_uri(mlflow.get_tracking_uri())  # tracking_app has set it to the database
-    return uri
+    return f"http://127.0.0.1:{server.server_port}{path}"
 
 
 @contextmanager
