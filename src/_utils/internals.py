@@ -1,4 +1,4 @@
-"""Every non-public name of MLflow, Hydra, joblib and scikit-learn that this project uses.
+"""Every non-public name of MLflow and Hydra that this project uses.
 
 Each function says why the name is needed and what breaks without it; `test_internals.py` tries all
 of them, so a new version of a package is a job in this one file. The imports are inside the
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
     from mlflow.projects._project_spec import Project
 
@@ -137,29 +136,8 @@ def quoted(text: str) -> str:
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def config_loader(config_dir: str | None) -> ConfigLoader:
-    """What composes configs, with --config-dir; the public `compose` takes no sweep."""
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra.core.config_search_path import SearchPathQuery
-    from hydra.core.global_hydra import GlobalHydra
-
-    loader = GlobalHydra.instance().config_loader()
-    if not config_dir:
-        return loader
-    path, last = loader.get_search_path(), SearchPathQuery(provider="schema")
-    path.prepend("command-line", f"file://{Path(config_dir).absolute()}", last)
-    return ConfigLoaderImpl(path)
-
-
 def split_sweep(overrides: list[Override]) -> list[Any]:
     """The jobs of a grid, as Hydra's basic sweeper will make them."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
-
-
-def worker_killed() -> type[Exception]:
-    """What joblib raises if the process of a sweep's job was killed."""
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    return TerminatedWorkerError

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from _utils.capabilities import load_capability
 from _utils.command_line import rejoined
 from _utils.errors import UserError
-from _utils.internals import config_loader, hydra_flags, parse_overrides, quoted
+from _utils.internals import hydra_flags, parse_overrides, quoted
 from _utils.pipeline.config import keys_of, read_config, unknown_key
 
 if TYPE_CHECKING:
@@ -104,14 +105,14 @@ def compose_config(arguments: list[str], folder: Path) -> DictConfig | None:
 
     Returns:
         The config without its section `hydra`; None if Hydra itself has to do the rest: a sweep, a
-        run in another folder, or a flag such as --cfg.
+        run in another folder, or a flag such as --cfg; --config-dir is not checked at all.
 
     Raises:
         UserError: One line for each fault.
     """
     flags, rest = hydra_flags().parse_known_args(arguments)
     overrides = read_overrides([*flags.overrides, *rest])
-    if flags.hydra_help or flags.shell_completion:
+    if flags.hydra_help or flags.shell_completion or flags.config_dir:
         return None
     place = str(folder / (flags.config_path or ""))
     with initialize_config_dir(place, job_name="main", version_base="1.3"):
@@ -139,7 +140,7 @@ def _compose(flags: argparse.Namespace, overrides: list[Override]) -> tuple[Dict
     Raises:
         UserError: Other overrides have unknown keys, or there is no config for another reason.
     """
-    loader, name = config_loader(flags.config_dir), flags.config_name or "config"
+    loader, name = GlobalHydra.instance().config_loader(), flags.config_name or "config"
     mode = RunMode.MULTIRUN if flags.multirun else RunMode.RUN
 
     def load(chosen: list[Override]) -> DictConfig:

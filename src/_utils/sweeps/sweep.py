@@ -7,6 +7,7 @@ is in environment variables, and their results are in MLflow.
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 import mlflow
@@ -131,7 +132,7 @@ def why_broken(error: Exception, config: DictConfig) -> str:
     command = as_line(typed_command())
     if isinstance(error, HydraException):
         return str(error)
-    if isinstance(error, internals.worker_killed()):
+    if isinstance(error, BrokenProcessPool):  # of joblib
         return (
             "A process that runs jobs was killed, which ends the other jobs too: perhaps memory "
             "ran out; hydra.launcher.n_jobs=1 takes less. To run the missing jobs, repeat: "

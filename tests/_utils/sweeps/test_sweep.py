@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
@@ -80,7 +81,7 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
 
 def test_an_error_of_a_launcher_is_shown_in_a_line_with_its_cure(monkeypatch):
     monkeypatch.setattr(sweep, "typed_command", lambda: ["python", "main.py", "-m"])
-    killed = sweep.why_broken(internals.worker_killed()(), CONFIG)
+    killed = sweep.why_broken(TerminatedWorkerError(), CONFIG)
     assert killed.startswith("A process that runs jobs was killed")
     assert killed.endswith("repeat: python main.py -m")
     assert sweep.why_broken(UserError("a fault"), CONFIG) == "a fault"
