@@ -18,7 +18,7 @@ PUBLIC = re.compile(
     r"|hydra(\.(core\.(hydra_config|global_hydra)|errors|experimental\.callback|types|utils))?"
 )
 # Lines at most, docstrings included. They only ever go down: the core aims at 2000, all at 3600
-BUDGETS = {"main.py": 90, "the core": 4090, "all but tabular and example": 6090}
+BUDGETS = {"main.py": 88, "the core": 3904, "all but tabular and example": 5939}
 
 
 def imports_of(path):
