@@ -19,7 +19,7 @@ def has_capability(name: str) -> bool:
 
 
 def load_capability(name: str, wanted_by: str) -> ModuleType:
-    """Import `_utils.<name>`; raise UserError if it was deleted, with what it is wanted by."""
+    """Import `_utils.<name>`; if it was deleted, raise UserError, which says what needs it."""
     if not has_capability(name):
         raise UserError(
             f"{wanted_by} needs src/_utils/{name.replace('.', '/')}, which this project deleted: "

@@ -60,7 +60,7 @@ class Component:
         return [name for name in self.outputs.values() if name not in published]
 
     def pinned(self, versions: dict[str, str]) -> "Component":
-        """The component with `name:<version>` for each `name:latest` that has a version here."""
+        """The component with `name:<version>` for each reference that has a version here."""
         pins = {
             key: f"{parse_reference(reference)[0]}:{versions[reference]}"
             for key, reference in self.inputs.items()
