@@ -1,7 +1,5 @@
 """What the pipeline reads of the config: validated, and resolved once for each round."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from typing import Annotated, Any, Literal
