@@ -42,7 +42,7 @@ benchmark: .venv/ready ## Measure what the template costs beside plain MLflow
 	$(BIN)/python benchmarks/batch.py 500000
 
 clean-envs: .venv/ready ## Remove the environments that MLflow made for this project, after asking
-	$(BIN)/python src/_utils/pipeline/clean_envs.py
+	$(BIN)/python src/_utils/pipeline/environments.py
 
 .venv/ready: environment.yml
 	$(PYTHON) -m venv --clear .venv

@@ -27,25 +27,24 @@ ROOT = Path(__file__).resolve().parent
 sys.path.append(str(ROOT / "src"))  # where _utils lies
 
 from _utils.environment import set_defaults
-from _utils.pipeline.environments import check_own
+from _utils.pipeline.environments import tell_missing_package
 
 set_defaults()  # MLflow reads its variables when it is imported
-check_own()  # says what to do if an import below fails
+sys.excepthook = tell_missing_package  # if an import below fails
 
 import hydra
 import mlflow
 from omegaconf import DictConfig
 
+from _utils.pipeline import dead_runs, processes
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
-from _utils.pipeline.compose import compose_config
+from _utils.pipeline.compose import compose_config, hydra_arguments
 from _utils.pipeline.config import read_config
-from _utils.pipeline.execute import raise_for_failure, run_components
-from _utils.pipeline.options import hydra_arguments
+from _utils.pipeline.execute import run_components
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
-from _utils.pipeline.processes import Interrupted, cleanups, end, watch_for_interrupts
-from _utils.pipeline.report import Result, print_summary, value_of
-from _utils.pipeline.runs import as_record, faults_told, kill_runs, pipeline_run
+from _utils.pipeline.report import Result, print_summary, raise_for_failure, value_of
+from _utils.pipeline.runs import as_record, pipeline_run
 from _utils.warm import warm_starts
 
 
@@ -78,13 +77,13 @@ if __name__ == "__main__":
     if {"-h", "--help"} & set(sys.argv):  # Hydra's own help searches this folder for configs
         print(__doc__)
         sys.exit()
-    with faults_told():
+    with processes.faults_told():
         sys.argv[1:] = hydra_arguments(sys.argv[1:])
         config = compose_config(sys.argv[1:], ROOT)
-    watch_for_interrupts()
+    processes.watch_for_interrupts()
     try:
-        with cleanups:
+        with processes.cleanups:
             go(config)  # if it is None, Hydra composes it, for example for each job of a sweep
-    except Interrupted as interrupted:
-        kill_runs()
-        end(interrupted)
+    except processes.Interrupted as interrupted:
+        dead_runs.kill_runs()
+        processes.end(interrupted)

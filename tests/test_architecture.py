@@ -18,7 +18,7 @@ PUBLIC = re.compile(
     r"|hydra(\.(core\.(hydra_config|global_hydra)|errors|experimental\.callback|types|utils))?"
 )
 # Lines at most, docstrings included. They only ever go down: the core aims at 2000, all at 3600
-BUDGETS = {"main.py": 90, "the core": 4070, "all but tabular and example": 5970}
+BUDGETS = {"main.py": 88, "the core": 3900, "all but tabular and example": 5935}
 
 
 def imports_of(path):

@@ -15,7 +15,7 @@ from windows import after_switch_c, arguments_of, through_cmd
 
 from _utils.command_line import as_line, rejoined
 from _utils.pipeline.backend import LocalBackend
-from _utils.pipeline.options import hydra_arguments
+from _utils.pipeline.compose import hydra_arguments
 
 VALUES = [
     "",

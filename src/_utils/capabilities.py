@@ -19,15 +19,7 @@ def has_capability(name: str) -> bool:
 
 
 def load_capability(name: str, wanted_by: str) -> ModuleType:
-    """Import `_utils.<name>`.
-
-    Args:
-        name: The module's, below `_utils`.
-        wanted_by: What asks for it, such as `main.backend=slurm`.
-
-    Raises:
-        UserError: It was deleted.
-    """
+    """Import `_utils.<name>`; if it was deleted, raise UserError, which says what needs it."""
     if not has_capability(name):
         raise UserError(
             f"{wanted_by} needs src/_utils/{name.replace('.', '/')}, which this project deleted: "

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 
 from requests.exceptions import ConnectionError as NoConnection
 
-from _utils.internals import unreadable_registry_uri
 from _utils.masking import without_secrets
 
 CURES = dict.fromkeys([errno.ENOSPC, errno.EDQUOT], "Free some space there")
 CURES |= dict.fromkeys([errno.EACCES, errno.EPERM, errno.EROFS], "Make it writable")
 # What MLflow says of a URI models:/... for which there is no model or version
 NO_MODEL = re.compile(r"^(\w+: )?Registered [Mm]odel (alias|with name)\b.* not found\.?$")
+UNKNOWN_SCHEME = "got unsupported URI"  # of the URI of a tracking server or a registry
 
 
 class UserError(Exception):
@@ -45,7 +45,7 @@ def _with_cure(error: BaseException) -> str:
             f"A server does not answer: {error}. Start it, or correct its address "
             "(MLFLOW_TRACKING_URI), then run the same command again."
         )
-    if isinstance(error, unreadable_registry_uri()):
+    if UNKNOWN_SCHEME in str(error):
         reason = str(error).partition(" See ")[0].strip()
         return f"{reason} Correct MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI."
     return ""
@@ -61,7 +61,9 @@ def _causes_of(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or (handled if is_quoted else None)
 
 
-def did_you_mean(word: str, words: Iterable[str], otherwise: str = "") -> str:
+def did_you_mean(
+    word: str, words: Iterable[str], otherwise: str = "", similarity: float = 0.6
+) -> str:
     """The cure for a misspelt word: the most similar one of these, or else all of them."""
-    near = difflib.get_close_matches(word, words, n=1)
+    near = difflib.get_close_matches(word, words, 1, similarity)
     return f"did you mean '{near[0]}'?" if near else otherwise or f"choose from {', '.join(words)}."

@@ -1,4 +1,4 @@
-"""Every non-public name of MLflow, Hydra, joblib and scikit-learn that this project uses.
+"""Every non-public name of MLflow and Hydra that this project uses.
 
 Each function says why the name is needed and what breaks without it; `test_internals.py` tries all
 of them, so a new version of a package is a job in this one file. The imports are inside the
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
     from mlflow.projects._project_spec import Project
 
@@ -43,13 +42,6 @@ def is_made_up_name(run_name: str) -> bool:
     return first in _GENERATOR_PREDICATES and rest.partition("-")[0] in _GENERATOR_NOUNS
 
 
-def database_schemes() -> tuple[str, ...]:
-    """How the URI of a tracking database begins; the pipeline serves such a store itself."""
-    from mlflow.store.db.db_types import DATABASE_ENGINES
-
-    return tuple(DATABASE_ENGINES)
-
-
 def tracking_app(store_uri: str, artifact_root: str) -> Any:
     """MLflow's tracking server as a Flask app; `mlflow server` would cost a second process."""
     # At each search for runs MLflow tries to import what knows its users, of which there are none
@@ -62,13 +54,6 @@ def tracking_app(store_uri: str, artifact_root: str) -> Any:
     handlers.initialize_backend_stores(store_uri, store_uri, artifact_root)
     init_security_middleware(app)
     return app
-
-
-def unreadable_registry_uri() -> type[Exception]:
-    """What MLflow raises for a registry URI that it cannot read; the message names the cure."""
-    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
-
-    return UnsupportedModelRegistryStoreURIException
 
 
 def env_name(conda_file: Path, env_manager: str) -> str:
@@ -128,13 +113,6 @@ def scoring_server() -> Any:
     return scoring_server
 
 
-def error_codes() -> tuple[int, int]:
-    """MLflow's codes BAD_REQUEST and INTERNAL_ERROR, which decide on the HTTP status."""
-    from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
-
-    return BAD_REQUEST, INTERNAL_ERROR
-
-
 def hydra_flags() -> Any:
     """The parser of Hydra's command line; the public API takes no arguments."""
     from hydra._internal.utils import get_args_parser
@@ -158,29 +136,8 @@ def quoted(text: str) -> str:
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def config_loader(config_dir: str | None) -> ConfigLoader:
-    """What composes configs, with --config-dir; the public `compose` takes no sweep."""
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra.core.config_search_path import SearchPathQuery
-    from hydra.core.global_hydra import GlobalHydra
-
-    loader = GlobalHydra.instance().config_loader()
-    if not config_dir:
-        return loader
-    path, last = loader.get_search_path(), SearchPathQuery(provider="schema")
-    path.prepend("command-line", f"file://{Path(config_dir).absolute()}", last)
-    return ConfigLoaderImpl(path)
-
-
 def split_sweep(overrides: list[Override]) -> list[Any]:
     """The jobs of a grid, as Hydra's basic sweeper will make them."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
-
-
-def worker_killed() -> type[Exception]:
-    """What joblib raises if the process of a sweep's job was killed."""
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    return TerminatedWorkerError

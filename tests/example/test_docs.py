@@ -10,8 +10,7 @@ import yaml
 from conftest import ROOT
 from documents import commands
 
-from _utils.pipeline.compose import compose_config
-from _utils.pipeline.options import hydra_arguments
+from _utils.pipeline.compose import compose_config, hydra_arguments
 
 DOCS = ["README.md", "MLpipeline.md", "CONTRIBUTING.md"]
 DOCS += ["notebooks/README.md", "cookie-mlflow-step/README.md"]

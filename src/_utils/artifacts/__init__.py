@@ -13,14 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from _utils.artifacts import index
 from _utils.artifacts.digests import content_of, digest_of
-from _utils.artifacts.index import (
-    MODEL_TYPE,
-    PINNED,
-    TAKEN,
-    Artifact,
-    current_run_id,
-    parse_reference,
-)
+from _utils.artifacts.index import MODEL_TYPE, PINNED, TAKEN, Artifact, current_run_id
 from _utils.artifacts.stores import chosen_store, is_present, store
 from _utils.environment import told
 from _utils.errors import UserError
@@ -66,7 +59,7 @@ def log_reference(uri: str, **about: str) -> Artifact:
 
 def set_alias(reference: str, alias: str) -> None:
     """Let `name:<alias>` name this version from now on, in all experiments."""
-    name, version = parse_reference(reference)
+    name, version = index.parse_reference(reference)
     if alias == index.LATEST or not index.NAME.fullmatch(alias) or TAKEN.fullmatch(alias):
         raise UserError(f"'{alias}' cannot be an alias: use letters, digits, '_', '-' and '.'.")
     run_id = index.find_artifact(name, version).run_id
@@ -84,7 +77,7 @@ def use_artifact(reference: str) -> Path:
     Returns:
         The path of the file or folder on this machine. Do not change what is there.
     """
-    name, version = parse_reference(reference)
+    name, version = index.parse_reference(reference)
     if told(PINNED) and not index.DIGEST.fullmatch(version):
         raise UserError(
             f"'{reference}' has no version from main.py, which has to know each input of a "

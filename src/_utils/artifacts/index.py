@@ -96,6 +96,11 @@ def outputs_of(run: Run) -> list[Artifact]:
     return [Artifact(**json.loads(record)) for record in records]
 
 
+def versions_of(run: Run | None) -> dict[str, str]:
+    """The artifacts that a run published, if there is a run: name -> version."""
+    return {each.name: each.version for each in outputs_of(run)} if run else {}
+
+
 def find_artifact(name: str, version: str, experiment_id: str | None = None) -> Artifact:
     """Look up an artifact that a finished run published; raise UserError if there is none.
 

@@ -50,16 +50,12 @@ def go(args: argparse.Namespace) -> None:
             "perhaps memory ran out. Load less data at once, or free memory."
         ) from error
     finally:
-        publish(args.notebook.with_suffix(".html").name, as_page(notebook).encode())
+        mlflow.log_text(as_page(notebook), args.notebook.with_suffix(".html").name)
+        folder = scratch_folder() / "figures"
+        folder.mkdir(exist_ok=True)
         for name, png in figures(notebook).items():
-            publish(name, png, "figures")
-
-
-def publish(name: str, content: bytes, folder: str | None = None) -> None:
-    """Let the run have a file with this content."""
-    file = scratch_folder() / name
-    file.write_bytes(content)
-    mlflow.log_artifact(str(file), folder)
+            (folder / name).write_bytes(png)
+        mlflow.log_artifacts(str(folder), "figures")
 
 
 def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) -> None:

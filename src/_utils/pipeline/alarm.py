@@ -1,30 +1,19 @@
 """The way back: an alarm of a component sends the pipeline to its first step again."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import mlflow
-from hydra.core.hydra_config import HydraConfig
 from mlflow.entities import Run
 from omegaconf import DictConfig, OmegaConf
 
 from _utils.command_line import as_line
 from _utils.internals import PROJECT_ENV
-from _utils.pipeline.dead_runs import PROCESS, process_tag
 from _utils.pipeline.report import Result, console
-from _utils.pipeline.runs import env_manager_of, mask_tags
-from _utils.variables import recorded
+from _utils.pipeline.runs import env_manager_of, start_run, typed_overrides
 
 ALARM = "alarm"  # metric: above 0 a component raises an alarm
 
 
 def has_to_retrain(on_alarm: str, results: list[Result]) -> bool:
-    """Report alarms; returns whether they send the pipeline back to its first step.
-
-    Args:
-        on_alarm: `main.on_alarm` of the config.
-        results: Of the components that ran.
-    """
+    """Report alarms; returns whether they send the pipeline back to its first step."""
     raised = [result.name for result in results if result.metrics.get(ALARM, 0) > 0]
     if not raised:
         return False
@@ -32,8 +21,7 @@ def has_to_retrain(on_alarm: str, results: list[Result]) -> bool:
     if on_alarm == "retrain":
         message += "Back to step 1, with the values of main.retrain."
     else:
-        overrides = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))
-        command = as_line(["python", "main.py", *overrides, "main.on_alarm=retrain"])
+        command = as_line(["python", "main.py", *typed_overrides(), "main.on_alarm=retrain"])
         message += f"To retrain with the new data: {command}"
     console.print(message, style="yellow", markup=False, highlight=False)
     return on_alarm == "retrain"
@@ -45,10 +33,7 @@ def retraining(config: DictConfig) -> DictConfig:
     return OmegaConf.merge(config, OmegaConf.from_dotlist([*as_written, "main.steps=all"]))
 
 
-@contextmanager
-def retraining_run(pipeline: Run) -> Iterator[Run]:
-    """The MLflow run of the second round, a child of the pipeline's."""
-    tags = {PROJECT_ENV: env_manager_of(pipeline), PROCESS: process_tag()}
-    with mlflow.start_run(run_name="retraining", nested=True, tags=tags) as run:
-        mask_tags(run)
-        yield run
+def retraining_run(pipeline: Run) -> mlflow.ActiveRun:
+    """Start the MLflow run of the second round, a child of the pipeline's."""
+    tags = {PROJECT_ENV: env_manager_of(pipeline)}
+    return start_run(tags, run_name="retraining", nested=True)

@@ -1,6 +1,5 @@
 """A component as a pipeline runs it: its parameters, and what they name."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from _utils.artifacts.index import LATEST, outputs_of, parse_reference
+from _utils.artifacts.index import LATEST, parse_reference, versions_of
 from _utils.models.registry import pin_model
 from _utils.project import Project
 from _utils.variables import resolved
@@ -53,19 +52,15 @@ class Component:
     @property
     def publishes(self) -> list[str]:
         """The outputs as later components name them: `name:latest`."""
-        return as_latest(self.outputs.values())
+        return [f"{name}:{LATEST}" for name in self.outputs.values()]
 
     def unpublished(self, run: Run) -> list[str]:
         """Outputs that this run of the component did not publish."""
-        published = {artifact.name for artifact in outputs_of(run)}
+        published = versions_of(run)
         return [name for name in self.outputs.values() if name not in published]
 
     def pinned(self, versions: dict[str, str]) -> "Component":
-        """The component with `name:<version>` in place of each reference that has a version here.
-
-        Args:
-            versions: Versions by references, such as `name:latest`.
-        """
+        """The component with `name:<version>` for each reference that has a version here."""
         pins = {
             key: f"{parse_reference(reference)[0]}:{versions[reference]}"
             for key, reference in self.inputs.items()
@@ -77,8 +72,3 @@ class Component:
         """The component with `models:/name/<version>` for each `models:/name@alias`, as of now."""
         pins = {key: pin_model(uri) for key, uri in self.of_type("model").items()}
         return replace(self, parameters=self.parameters | pins)
-
-
-def as_latest(names: Iterable[str]) -> list[str]:
-    """References to the newest version of these artifacts."""
-    return [f"{name}:{LATEST}" for name in names]

@@ -1,8 +1,5 @@
 """What the pipeline reads of the config: validated, and resolved once for each round."""
 
-from __future__ import annotations
-
-import difflib
 import json
 from contextlib import suppress
 from typing import Annotated, Any, Literal
@@ -11,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from _utils.errors import UserError
+from _utils.errors import UserError, did_you_mean
 from _utils.variables import each_text, kept_as_written, value_of
 
 SHOWN = 100  # characters of a wrong value
@@ -88,28 +85,17 @@ def read_config(config: DictConfig) -> Config:
         UserError: One line for each fault, if a key or a type is wrong. Otherwise the plan tells
             what cannot be resolved, along with its own faults.
     """
-    written, unresolvable = but_for_variables(config)
-    faults = [*unresolvable.values()]
-
-    def checked(text: str) -> str | None:
-        try:
-            value_of(text)
-            return text
-        except UserError as error:
-            faults.append(str(error))
-            return None
-
-    written = each_text(checked, written)
+    written, faults = but_for_variables(config)
     main = each_text(value_of, written.get("main"))
     components = each_text(value_of, written.get("components"))
     for name, section in components.items() if isinstance(components, dict) else ():
         if isinstance(section, dict):
             section["parameters"] = written["components"][name].get("parameters")
     try:
-        read = Config(main=main, components=components, values=written, faults=faults)
+        read = Config(main=main, components=components, values=written, faults=[*faults.values()])
     except ValidationError as error:
-        shape = [line for key, line in map(as_fault, error.errors()) if key not in unresolvable]
-        raise UserError("\n".join(dict.fromkeys([*faults, *shape]))) from error
+        faults = dict(map(as_fault, error.errors())) | faults
+        raise UserError("\n".join(dict.fromkeys(faults.values()))) from error
     read.values["main"] = main | {"retrain": written["main"]["retrain"]}
     keys = keys_of(written)
     assigned = [each.partition("=")[0] for each in read.main.retrain or []]
@@ -122,17 +108,22 @@ def but_for_variables(config: DictConfig) -> tuple[dict[str, Any], dict[str, str
     """The values of a config, all resolved but what takes from the environment.
 
     Returns:
-        The values; and what is wrong, by its key, with each that refers to a key that is not there
-        or is still missing (`???`): these are None.
+        The values; and what is wrong, by its key, with each that is missing (`???`), or refers to
+        a key that is not there or a variable that is not set: these are None.
     """
     kept, faults = kept_as_written(config), {}
-    with suppress(OmegaConfBaseException):
-        return OmegaConf.to_container(kept, resolve=True, throw_on_missing=True), {}
+    with suppress(OmegaConfBaseException, UserError):
+        values = OmegaConf.to_container(kept, resolve=True, throw_on_missing=True)
+        each_text(value_of, values)
+        return values, {}
     for key in keys_of(OmegaConf.to_container(kept)):
         try:
-            OmegaConf.select(kept, key, throw_on_missing=True)
+            each_text(value_of, OmegaConf.select(kept, key, throw_on_missing=True))
+        except UserError as error:
+            faults[key] = str(error)
         except OmegaConfBaseException as error:
             faults[key] = f"config.yaml, {key}: {str(error).splitlines()[0]}"
+        if key in faults:
             OmegaConf.update(kept, key, None)
     return OmegaConf.to_container(kept, resolve=True), faults
 
@@ -157,9 +148,7 @@ def as_fault(fault: Any) -> tuple[str, str]:
 
 def unknown_key(key: str, keys: list[str], otherwise: str = "config.yaml lists the keys.") -> str:
     """What to say about a key that is not among these."""
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.75)
-    cure = f"did you mean '{near[0]}'?" if near else otherwise
-    return f"unknown config key '{key}': {cure}"
+    return f"unknown config key '{key}': {did_you_mean(key, keys, otherwise, 0.75)}"
 
 
 def keys_of(section: Any, prefix: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs that a killed process left RUNNING: the next pipeline on this machine marks them KILLED.
+"""Runs that an interrupted process leaves RUNNING: it, or the next pipeline, marks them KILLED.
 
 A run has the tag `process`: host, process id and start of the process that will end it. The process
 is gone if this host has none of that id, or one that was started at another time. All else is left
@@ -7,7 +7,9 @@ alone. Hosts that share a tracking server need names of their own.
 
 import json
 import platform
+from contextlib import suppress
 
+import mlflow
 import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -17,6 +19,7 @@ from _utils.internals import PARENT_RUN_ID
 from _utils.pipeline.processes import end_processes, is_alive, working_for
 
 PROCESS = "process"  # the tag
+LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 TOLERANCE = 60  # seconds by which the start of a process may seem to change when a clock is set
 
 
@@ -75,3 +78,13 @@ def _kill(run_ids: set[str]) -> int:
     for run_id in run_ids:
         MlflowClient().set_terminated(run_id, "KILLED")
     return len(run_ids)
+
+
+def kill_runs() -> None:
+    """Close all runs that are open, as KILLED, and those below them."""
+    with suppress(Exception):  # the next run closes them
+        while run := mlflow.active_run():
+            close_below(run.info.run_id)
+            if launched_id := run.data.tags.get(LAUNCHER):
+                MlflowClient().set_terminated(launched_id, "KILLED")
+            mlflow.end_run("KILLED")

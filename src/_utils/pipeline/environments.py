@@ -3,11 +3,19 @@
 Beside an environment lies `<name>.users`, the repositories that use it. MLflow takes any folder of
 the right name for a finished environment, so one whose creation was killed has to be removed.
 
+As a script this file removes the environments that only this project uses, and nothing else:
+
+mlflow run . -e clean_envs               lists them, and asks
+mlflow run . -e clean_envs -P yes=true   removes them
+
 Only the standard library is imported at the top: main.py looks for missing packages with this.
 """
 
+import argparse
+import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +26,10 @@ ROOT = Path(__file__).resolve().parents[3]  # of the repository
 MADE_BY_MLFLOW = re.compile(r"mlflow-[0-9a-f]{40}")
 
 
-def check_own() -> None:
-    """Say in a line what to do if an import of main.py fails."""
-    sys.excepthook = _tell_missing_package
-
-
-def _tell_missing_package(
+def tell_missing_package(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
+    """Say in a line what to do if an import of main.py fails; this is a `sys.excepthook`."""
     if not isinstance(error, ImportError) or (error.name or "").startswith("_utils"):
         sys.__excepthook__(kind, error, trace)
         return
@@ -43,12 +47,7 @@ def _tell_missing_package(
 
 @contextmanager
 def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
-    """Within this no other pipeline of this machine makes an environment.
-
-    Args:
-        conda_file: What the environment is made from.
-        env_manager: As in MLflow: conda, virtualenv, or uv.
-    """
+    """Within this no other pipeline of this machine makes an environment."""
     from filelock import FileLock, Timeout
 
     from _utils.internals import env_name
@@ -87,3 +86,38 @@ def env_root() -> Path:
     from mlflow.environment_variables import MLFLOW_ENV_ROOT
 
     return Path(MLFLOW_ENV_ROOT.get())
+
+
+def clean(yes: bool) -> None:
+    """List the environments of this project, ask, remove them; the one of this process stays."""
+    from _utils.internals import conda_command
+
+    conda = shutil.which(conda_command())
+    prefixes = [*env_root().glob("mlflow-*")]
+    if conda:
+        listed = subprocess.run([conda, "env", "list", "--json"], capture_output=True, check=True)
+        prefixes += map(Path, json.loads(listed.stdout)["envs"])
+    prefixes = [each for each in prefixes if users_of(each.name) == {ROOT}]
+    prefixes = [each for each in prefixes if each.is_dir() and not each.is_symlink()]
+    print("\n".join(map(str, prefixes)) or f"MLflow has no environments that only {ROOT} uses.")
+    if prefixes and not yes and sys.stdin.isatty():
+        yes = input(f"Remove these {len(prefixes)} environments? [y/N] ").strip().lower() == "y"
+    if prefixes and not yes:
+        print("Nothing was removed: mlflow run . -e clean_envs -P yes=true removes them.")
+        return
+    for prefix in prefixes:
+        if prefix == Path(sys.prefix):
+            print(f"{prefix} stays, for this runs in it: --env-manager local removes it too.")
+            continue
+        if conda and (prefix / "conda-meta").is_dir():
+            subprocess.run([conda, "env", "remove", "--yes", "--prefix", str(prefix)], check=True)
+        shutil.rmtree(prefix, ignore_errors=True)
+        (env_root() / f"{prefix.name}.users").unlink(missing_ok=True)
+        print(f"Could not remove {prefix}" if prefix.exists() else f"Removed {prefix.name}")
+
+
+if __name__ == "__main__":
+    sys.path.append(str(ROOT / "src"))  # where _utils lies
+    parser = argparse.ArgumentParser(description="Remove environments that only this project uses")
+    parser.add_argument("--yes", nargs="?", const="true", default="", help="do not ask")
+    clean(parser.parse_args().yes.lower() in ("true", "yes", "1"))

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,27 +15,20 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from rich.markup import escape
 
-from _utils.artifacts.index import PINNED, outputs_of, parse_reference
+from _utils.artifacts.index import LATEST, PINNED, parse_reference, versions_of
 from _utils.artifacts.stores import component_run
-from _utils.command_line import as_line
+from _utils.capabilities import load_capability
 from _utils.environment import tell, told
 from _utils.errors import UserError
 from _utils.internals import PARENT_RUN_ID, process_of, shell_error
 from _utils.masking import without_secrets
-from _utils.pipeline import warm
+from _utils.pipeline import reuse, warm
 from _utils.pipeline.backend import MLFLOWS_NAMES
-from _utils.pipeline.component import Component, as_latest
+from _utils.pipeline.component import Component
 from _utils.pipeline.log import Log
-from _utils.pipeline.processes import end_processes, typed_command, working_for
+from _utils.pipeline.processes import SWEEP, end_processes, working_for
 from _utils.pipeline.report import Result, console
-from _utils.pipeline.reuse import (
-    cache_key,
-    decide,
-    make_reusable,
-    one_job_at_a_time,
-    record_reuse,
-)
-from _utils.pipeline.runs import SWEEP, env_manager_of, mask_tags
+from _utils.pipeline.runs import env_manager_of, mask_tags
 from _utils.pipeline.server import serve_tracking_store
 
 
@@ -59,7 +52,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
         arrow = f" -> {published}" if published else ""
         console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
         check_outputs(component, result, plan[number:])
-        versions |= dict(zip(as_latest(result.outputs), result.outputs.values(), strict=True))
+        versions |= {f"{name}:{LATEST}": version for name, version in result.outputs.items()}
     return results
 
 
@@ -80,28 +73,28 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
 
 def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: str) -> Result:
     """Reuse a finished run of the component if there is one, or run the component."""
-    start, key = time.time(), cache_key(component)
-    with one_job_at_a_time(key):
-        decision = decide(component, key, pipeline.info.experiment_id)
-        if not decision.reasons:
-            source = decision.run
+    start, key = time.time(), reuse.cache_key(component)
+    jobs = load_capability("sweeps.jobs", SWEEP) if told(SWEEP) else None
+    with jobs.one_job_at_a_time(key) if jobs else nullcontext():
+        source, reasons = reuse.decide(component, key, pipeline.info.experiment_id)
+        if not reasons:
             console.print(f"{title} [dim]reused from {source.info.run_id}[/]", highlight=False)
-            run_id = record_reuse(component, source, pipeline)
+            run_id = reuse.record_reuse(component, source, pipeline)
             result = result_of(component, source, "REUSED", start)
             return replace(result, run_id=run_id, reused_from=source.info.run_id)
-        why = escape(", ".join(decision.reasons[:3]))
+        why = escape(", ".join(reasons[:3]))
         console.print(f"{title} [dim]({why})[/]", highlight=False)
         result = run_component(component, pipeline, env_manager)
         if not result.failed:
-            make_reusable(result.run_id, key)
+            reuse.make_reusable(result.run_id, key)
         return result
 
 
 def result_of(component: Component, run: Run, status: str, start: float, **failure: Any) -> Result:
     """What became of a component, by a run of it."""
-    outputs = {artifact.name: artifact.version for artifact in outputs_of(run)}
-    seconds, metrics = time.time() - start, run.data.metrics
-    return Result(component.name, status, seconds, run.info.run_id, metrics, outputs, **failure)
+    seconds, outputs = time.time() - start, versions_of(run)
+    run_id, metrics = run.info.run_id, run.data.metrics
+    return Result(component.name, status, seconds, run_id, metrics, outputs, **failure)
 
 
 def run_component(component: Component, pipeline: Run, env_manager: str) -> Result:
@@ -192,27 +185,3 @@ def end_run(run: Run, status: str, component: Component, log: Log) -> Run:
     with component_run(run_id):  # for a component that did not do so itself, being no Python
         pass
     return client.get_run(run_id)
-
-
-def raise_for_failure(results: list[Result]) -> None:
-    """Raise UserError if the last component failed, with the end of a log that was not shown."""
-    if not results or not results[-1].failed:
-        return
-    failed = results[-1]
-    code, how = failed.exit_code, f"with exit code {failed.exit_code}"
-    if code is None:
-        how = "before it started"
-    elif code < 0:
-        how = f"with exit code {128 - code} (signal {-code})"
-    elif code == 0 and failed.missing:
-        how = (
-            f"to publish {', '.join(failed.missing)}, which its parameters name: "
-            "call log_artifact, or remove the parameter"
-        )
-    lines = [f"Component '{failed.name}' failed {how}."]
-    if not failed.log.shown:
-        lines += ["Its last lines:", *(f"  | {line}" for line in failed.log.last_lines)]
-    lines.append(f"Its whole log: {failed.log.place}")
-    if not told(SWEEP):
-        lines.append(f"Fix the cause, then continue with: `{as_line(typed_command())}`")
-    raise UserError("\n".join(lines))

@@ -1,13 +1,11 @@
 """Faults of a component that can be found before anything runs, each with its cure."""
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
 
@@ -18,11 +16,9 @@ from _utils.environment import told
 from _utils.errors import UserError, did_you_mean
 from _utils.masking import has_password, masked
 from _utils.models.registry import find_version
+from _utils.pipeline.component import Component
 from _utils.project import Parameter
 from _utils.variables import own_text
-
-if TYPE_CHECKING:
-    from _utils.pipeline.component import Component
 
 BACKENDS = ("local", "slurm", "kubernetes", "databricks")  # where components run
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit
@@ -139,14 +135,7 @@ def in_backend(component: Component) -> Iterator[str]:
 
 
 def check_server(wanted: str) -> None:
-    """Refuse a tracking store that other machines cannot reach.
-
-    Args:
-        wanted: What runs on them, such as `main.backend=slurm`.
-
-    Raises:
-        UserError: The store is a file or a database of this machine.
-    """
+    """Raise UserError if `wanted` runs on machines that cannot reach the tracking store."""
     scheme = told("SERVED_STORE") or mlflow.get_tracking_uri().partition(":")[0]
     if scheme not in ("http", "https", "databricks"):
         raise UserError(

@@ -14,16 +14,12 @@ from _utils.project import Project, read_project
 from _utils.variables import as_text, resolved
 
 
-def make_plan(config: Config, root: Path, experiment_id: str | None) -> list[Component]:
+def make_plan(config: Config, root: Path, experiment_id: str) -> list[Component]:
     """Decide what runs, in the order of `main.execute_steps`.
 
-    Inputs that this pipeline does not publish are pinned here, so that they stay the same whatever
-    other pipelines publish in the meantime. The store of new artifacts is chosen here, too.
-
-    Args:
-        config: The whole config.
-        root: The repository's folder.
-        experiment_id: Where inputs from outside are looked up; None if nothing was published yet.
+    Inputs that this pipeline does not publish are pinned here, to what the experiment has, so that
+    they stay the same whatever other pipelines publish in the meantime. The store
+    of new artifacts is chosen here, too.
 
     Raises:
         UserError: One line for each fault in the config, the components or their artifacts.
@@ -69,7 +65,7 @@ def plan_component(config: Config, folder: Path, is_rerun: bool) -> tuple[Compon
 
 
 def pin_inputs_from_outside(
-    components: list[Component], experiment_id: str | None
+    components: list[Component], experiment_id: str
 ) -> tuple[list[Component], list[str]]:
     """Pin the inputs that no earlier component publishes.
 

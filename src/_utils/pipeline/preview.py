@@ -8,17 +8,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.markup import escape
-from sqlalchemy.engine import make_url
 
-from _utils.artifacts.index import LATEST, parse_reference
-from _utils.pipeline.component import Component, as_latest
+from _utils.artifacts.index import LATEST, parse_reference, versions_of
+from _utils.pipeline.component import Component
 from _utils.pipeline.config import read_config
-from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.plan import make_plan
+from _utils.pipeline.processes import faults_told
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide
-from _utils.pipeline.runs import faults_told, find_experiment
-from _utils.pipeline.server import open_tracking_store
+from _utils.pipeline.runs import find_experiment
+from _utils.pipeline.server import check_machine, open_tracking_store, sqlite_file
 
 NO_EXPERIMENT = "-1"  # an id that no experiment has
 
@@ -27,8 +26,7 @@ def show_plan(config: DictConfig, root: Path) -> None:
     """Print what a run with this config would do, or the graph of it; nothing runs."""
     with faults_told(), tempfile.TemporaryDirectory() as folder:
         check_machine(config.main)
-        database = make_url(mlflow.get_tracking_uri()).database
-        if mlflow.get_tracking_uri().startswith("sqlite") and not Path(database).exists():
+        if (database := sqlite_file()) and not database.exists():
             mlflow.set_tracking_uri(f"sqlite:///{folder}/empty.db")
         open_tracking_store()
         experiment = find_experiment(config.main.experiment_name)
@@ -59,12 +57,12 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
         if new and not component.must_run:
             reasons = [f"{parse_reference(reference)[0]} will be new" for reference in new]
         else:
-            decision = decide(component, cache_key(component), experiment_id)
-            reasons, versions = decision.reasons, decision.versions
-        pins |= dict(zip(as_latest(versions), versions.values(), strict=True))
+            run, reasons = decide(component, cache_key(component), experiment_id)
+            versions = versions_of(run)
+        pins |= {f"{name}:{LATEST}": version for name, version in versions.items()}
         expected |= versions if reasons else {}
         action = "[yellow]run  [/]" if reasons else "[green]reuse[/]"
-        why = "; ".join(reasons) or f"same as run {decision.run.info.run_id}"
+        why = "; ".join(reasons) or f"same as run {run.info.run_id}"
         console.print(f"{action} [bold]{component.name}[/]  {escape(why)}", highlight=False)
         inputs = [reference.replace(f":{LATEST}", ":?") for reference in component.inputs.values()]
         outputs = [f"{name}:{versions.get(name, '?')}" for name in component.outputs.values()]

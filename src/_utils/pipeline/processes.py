@@ -6,8 +6,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection
-from contextlib import ExitStack, suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -17,9 +17,11 @@ import psutil
 
 from _utils.command_line import as_line
 from _utils.environment import tell, told
+from _utils.errors import explain
 
 GRACE = 2  # seconds that a process has to end by itself
 BROKEN_PIPE = 13  # the number of SIGPIPE, which Windows does not have
+SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 RUN_ID = told("MLFLOW_RUN_ID")  # the run that this process was started for
 
 cleanups = ExitStack()  # what ends with main.py, told of the error that ends it, as a sweep is
@@ -61,6 +63,18 @@ def reader_is_gone() -> None:
     """Interrupt the main thread: nobody reads what it writes any more (`| head -1`)."""
     _reader_is_gone.set()
     _thread.interrupt_main(signal.SIGTERM)  # not SIGPIPE: a server that hangs up causes that too
+
+
+@contextmanager
+def faults_told() -> Iterator[None]:
+    """End the process at an error, with what the user can do about it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        reader_is_gone()
+    except Exception as error:
+        sys.exit(explain(error))
 
 
 def end(interrupted: Interrupted) -> NoReturn:
@@ -119,7 +133,5 @@ def end_processes(processes: set[psutil.Process]) -> None:
             with suppress(psutil.NoSuchProcess):
                 end(process)
         patience = time.monotonic() + GRACE
-        while processes := {process for process in processes if is_alive(process)}:
-            if time.monotonic() > patience:
-                break
+        while (processes := {*filter(is_alive, processes)}) and time.monotonic() < patience:
             time.sleep(0.02)

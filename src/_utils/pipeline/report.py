@@ -1,4 +1,4 @@
-"""What the terminal shows: the summary at the end of a pipeline."""
+"""What the terminal shows at the end of a pipeline: the summary, and why it failed."""
 
 from dataclasses import dataclass, field
 
@@ -6,9 +6,11 @@ from rich.console import Console
 from rich.table import Table
 
 from _utils.command_line import as_line
+from _utils.environment import told
+from _utils.errors import UserError
 from _utils.masking import masked
 from _utils.pipeline.log import Log
-from _utils.pipeline.processes import reader_is_gone
+from _utils.pipeline.processes import SWEEP, reader_is_gone, typed_command
 
 KEY_METRICS = 3  # metrics of a component in the summary
 
@@ -76,6 +78,30 @@ def print_summary(planned: list[str], results: list[Result]) -> None:
     for name in planned[len(results) :]:
         table.add_row(name, "[dim]not started[/]")
     console.print(table)
+
+
+def raise_for_failure(results: list[Result]) -> None:
+    """Raise UserError if the last component failed, with the end of a log that was not shown."""
+    if not results or not results[-1].failed:
+        return
+    failed = results[-1]
+    code, how = failed.exit_code, f"with exit code {failed.exit_code}"
+    if code is None:
+        how = "before it started"
+    elif code < 0:
+        how = f"with exit code {128 - code} (signal {-code})"
+    elif code == 0 and failed.missing:
+        how = (
+            f"to publish {', '.join(failed.missing)}, which its parameters name: "
+            "call log_artifact, or remove the parameter"
+        )
+    lines = [f"Component '{failed.name}' failed {how}."]
+    if not failed.log.shown:
+        lines += ["Its last lines:", *(f"  | {line}" for line in failed.log.last_lines)]
+    lines.append(f"Its whole log: {failed.log.place}")
+    if not told(SWEEP):
+        lines.append(f"Fix the cause, then continue with: `{as_line(typed_command())}`")
+    raise UserError("\n".join(lines))
 
 
 def print_that_there_is_nothing() -> None:

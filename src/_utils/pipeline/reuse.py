@@ -8,14 +8,10 @@ that was killed is never taken for a whole one.
 import hashlib
 import json
 import os
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from filelock import FileLock
-from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
 
@@ -26,7 +22,7 @@ from _utils.artifacts.index import all_experiments, all_pages, outputs_of
 from _utils.artifacts.stores import chosen_place
 from _utils.environment import told
 from _utils.pipeline.component import Component
-from _utils.pipeline.runs import SWEEP
+from _utils.pipeline.processes import SWEEP
 from _utils.pipeline.sources import named_by, sources_of
 from _utils.variables import counted
 
@@ -36,37 +32,21 @@ REUSED_FROM = "reused_from"
 COPIED_TAGS = (internals.USER, internals.SOURCE_NAME, internals.SOURCE_TYPE, "job_type")
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Whether a component runs or is reused, and why."""
-
-    run: Run | None  # the finished run that has the same cache key, if there is one
-    reasons: list[str]  # why the component runs; empty if `run` serves again
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """The artifacts that `run` made: name -> version."""
-        return {each.name: each.version for each in outputs_of(self.run)} if self.run else {}
-
-
-def decide(component: Component, key: dict[str, Any], experiment_id: str) -> Decision:
+def decide(
+    component: Component, key: dict[str, Any], experiment_id: str
+) -> tuple[Run | None, list[str]]:
     """Look for a finished run that can serve again as this component, its inputs pinned.
 
     A component that always runs does so once in a sweep.
+
+    Returns:
+        The run that has the same cache key, if there is one, and why the component runs; if there
+        is no reason to, the run serves again.
     """
     run = find_run(component, key, told(SWEEP) if component.must_run else "")
     if component.must_run and not (run and told(SWEEP)):
-        return Decision(run, [component.must_run])
-    return Decision(run, [] if run else explain(component, key, experiment_id))
-
-
-def one_job_at_a_time(key: dict[str, Any]) -> AbstractContextManager:
-    """Within this no other job of a sweep works on a component with the same cache key."""
-    if not told(SWEEP):
-        return nullcontext()
-    folder = Path(HydraConfig.get().sweep.dir) / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / digest_of_key(key)[:12])
+        return run, [component.must_run]
+    return run, [] if run else explain(component, key, experiment_id)
 
 
 def cache_key(component: Component) -> dict[str, Any]:
@@ -170,11 +150,7 @@ def make_reusable(run_id: str, key: dict[str, Any]) -> None:
 
 
 def record_reuse(component: Component, source: Run, pipeline: Run) -> str:
-    """Make the child run that stands for a reused component, with what its source made.
-
-    Returns:
-        The id of the child run.
-    """
+    """Make the child run of a reused component, with what its source made; returns its id."""
     client, info, data = MlflowClient(), source.info, source.data
     kept = ("input.", "output.", "artifact.")
     tags = {k: v for k, v in data.tags.items() if k.startswith(kept) or k in COPIED_TAGS}

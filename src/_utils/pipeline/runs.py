@@ -16,24 +16,21 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
 from omegaconf import DictConfig, OmegaConf
 
+from _utils.capabilities import load_capability
 from _utils.environment import tell, told
 from _utils.errors import UserError, explain
 from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
 from _utils.masking import without_secrets
-from _utils.pipeline.dead_runs import PROCESS, close_below, close_dead_runs, process_tag
-from _utils.pipeline.doctor import check_machine
-from _utils.pipeline.processes import launcher, reader_is_gone
+from _utils.pipeline.dead_runs import LAUNCHER, PROCESS, close_dead_runs, process_tag
+from _utils.pipeline.processes import SWEEP, faults_told, launcher
 from _utils.pipeline.report import console, print_ui_hint
-from _utils.pipeline.server import open_tracking_store, serve_tracking_store
+from _utils.pipeline.server import check_machine, open_tracking_store, serve_tracking_store
 from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"
-LAUNCHER = "launcher"  # tag: the run that `mlflow run .` made
 ERROR = "error"  # tag: why a pipeline failed
-JOB = "job"  # tag: the number of a sweep's job
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
 VALUES = "config_values"  # tag: a digest of the config but for the section `main`
-SWEEP = "SWEEP_RUN_ID"  # variable: the run of the sweep that this process runs jobs of
 MAX_KEY = 250  # characters, MLflow's limit
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
@@ -47,9 +44,12 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     Raises:
         Interrupted: Ctrl-C or SIGTERM; main.py ends.
     """
-    typed = recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))  # ${...} as it is
+    typed = typed_overrides()
     sweep_id = told(SWEEP)
-    run = start_job_run(sweep_id) if sweep_id else start_top_run(config)
+    if sweep_id:
+        run = load_capability("sweeps.jobs", SWEEP).start_job_run(sweep_id)
+    else:
+        run = start_top_run(config)
     status = 0
     try:
         mlflow.log_params(as_params(typed))
@@ -77,6 +77,11 @@ def digest_of_values(config: DictConfig) -> str:
     return hashlib.sha256(OmegaConf.to_yaml(values, sort_keys=True).encode()).hexdigest()
 
 
+def typed_overrides() -> list[str]:
+    """The overrides of this run's command line without secrets, and with ${...} as it is."""
+    return recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))
+
+
 def as_params(overrides: list[str]) -> dict[str, str]:
     """Overrides as parameters of a run; one that takes a key away (`~`) has no value."""
     pairs = [item.lstrip("+").split("=", 1) for item in overrides if re.match(r"[^~]+=", item)]
@@ -84,33 +89,19 @@ def as_params(overrides: list[str]) -> dict[str, str]:
     return {re.sub(r"[^\w./-]", "_", key)[:MAX_KEY]: value for key, value in pairs}
 
 
-@contextmanager
-def faults_told() -> Iterator[None]:
-    """End the process at an error, with what the user can do about it."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        reader_is_gone()
-    except Exception as error:
-        sys.exit(explain(error))
-
-
 def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
     """Start the topmost run, named as `mlflow run --run-name` says or after the experiment.
 
     `mlflow run .` has made a run before main.py starts, but in the experiment "Default", for it
-    cannot know the config. What it recorded is carried over into a run of the right experiment,
-    and it is given a name that says so: MLflow needs it until the end. A run in an experiment that
-    was chosen with --experiment-name is taken as it is.
+    cannot know the config. A run in an experiment that was chosen with --experiment-name is taken
+    as it is.
     """
     with faults_told():
         check_machine(config.main)
         open_tracking_store()
-        client, launched = MlflowClient(), None
-        if launched_id := told("MLFLOW_RUN_ID"):
-            launched = client.get_run(launched_id)
-            tell("MLFLOW_RUN_ID", None)  # else the run of the pipeline would be this one
+        launched_id = told("MLFLOW_RUN_ID")
+        launched = MlflowClient().get_run(launched_id) if launched_id else None
+        tell("MLFLOW_RUN_ID", None)  # else the run of the pipeline would be this one
         tell("MLFLOW_EXPERIMENT_ID", None)
         if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
             experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
@@ -120,21 +111,31 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
             experiment = mlflow.set_experiment(config.main.experiment_name)
         if count := close_dead_runs():
             console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")
-    tags = {RUN_NAME: name_given(launched) or experiment.name, PROCESS: process_tag()}
-    if launched and launched.info.experiment_id == experiment.experiment_id:
-        mask_tags(launched)
-        return mlflow.start_run(launched_id, tags=tags)
-    if launched:
-        tags = recorded(launched.data.tags) | tags | {LAUNCHER: launched_id}
-    run = mlflow.start_run(tags=tags)
+    tags = {RUN_NAME: name_given(launched) or experiment.name}
+    if launched and launched.info.experiment_id != experiment.experiment_id:
+        return take_over(launched, experiment, tags)
+    return start_run(tags, run_id=launched_id or None)
+
+
+def take_over(launched: Run, experiment: Experiment, tags: dict[str, str]) -> mlflow.ActiveRun:
+    """Start a run in the right experiment, with all that the run of `mlflow run .` has recorded.
+
+    The latter is given a name that says so: MLflow needs it until the end.
+    """
+    run = start_run(recorded(launched.data.tags) | tags | {LAUNCHER: launched.info.run_id})
+    mask_tags(launched)
+    mlflow.log_params(recorded(launched.data.params))
+    note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
+    name = f"launcher of {experiment.name}"
+    tags = {PROCESS: process_tag(launcher()), RUN_NAME: name, RUN_NOTE: note}
+    MlflowClient().log_batch(launched.info.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+    return run
+
+
+def start_run(tags: dict[str, str], **options: Any) -> mlflow.ActiveRun:
+    """Start a run that this process will end, with no secret in its tags."""
+    run = mlflow.start_run(tags=tags | {PROCESS: process_tag()}, **options)
     mask_tags(run)
-    if launched:
-        mask_tags(launched)
-        mlflow.log_params(recorded(launched.data.params))
-        note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
-        name = f"launcher of {experiment.name}"
-        tags = {PROCESS: process_tag(launcher()), RUN_NAME: name, RUN_NOTE: note}
-        client.log_batch(launched_id, tags=[RunTag(*tag) for tag in tags.items()])
     return run
 
 
@@ -159,25 +160,6 @@ def name_given(launched: Run | None) -> str:
     return "" if is_made_up_name(name) else name
 
 
-def start_job_run(sweep_id: str) -> mlflow.ActiveRun:
-    """Start the run of a sweep's job, named by its overrides; the terminal is the sweep's."""
-    console.quiet = True
-    sweep, hydra_job = MlflowClient().get_run(sweep_id), HydraConfig.get().job
-    run = mlflow.start_run(
-        experiment_id=sweep.info.experiment_id,
-        run_name=recorded(hydra_job.override_dirname),
-        nested=True,
-        parent_run_id=sweep_id,
-        tags={
-            PROJECT_ENV: env_manager_of(sweep),
-            PROCESS: process_tag(),
-            JOB: str(hydra_job.num),
-        },
-    )
-    mask_tags(run)
-    return run
-
-
 def as_record(values: dict[str, Any]) -> str:
     """The values of a config as YAML, without secrets."""
     return yaml.safe_dump(recorded(values), sort_keys=False, allow_unicode=True)
@@ -188,16 +170,6 @@ def mask_tags(run: Run) -> None:
     for name, text in recorded(run.data.tags).items():
         if text != run.data.tags[name]:
             MlflowClient().set_tag(run.info.run_id, name, text)
-
-
-def kill_runs() -> None:
-    """Close all runs that are open, as KILLED, and those below them."""
-    with suppress(Exception):  # the next run closes them
-        while run := mlflow.active_run():
-            close_below(run.info.run_id)
-            if launched_id := run.data.tags.get(LAUNCHER):
-                MlflowClient().set_terminated(launched_id, "KILLED")
-            mlflow.end_run("KILLED")
 
 
 def env_manager_of(run: Run) -> str:

@@ -1,24 +1,67 @@
-"""The tracking server that a pipeline and its components talk to, for the time of the pipeline."""
+"""The tracking store: what is wrong with it, and the server through which a pipeline uses it."""
 
 import logging
+import os
 import secrets
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from omegaconf import DictConfig
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from _utils.artifacts.stores import choose_store
 from _utils.environment import tell, told
 from _utils.errors import UserError
-from _utils.internals import database_schemes, tracking_app
+from _utils.internals import tracking_app
 from _utils.masking import SERVED
+from _utils.pipeline.report import console
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # those that MLflow takes
+
+
+def check_machine(main: DictConfig) -> None:
+    """Look for what keeps any pipeline with this section `main` from working here.
+
+    Raises:
+        UserError: One line for each fault, with its cure.
+    """
+    if not shutil.which("git"):
+        note = "git is not on the PATH, so runs are recorded without the commit of their code."
+        console.print(note, style="dim")
+    faults, uri = [], mlflow.get_tracking_uri()
+    if uri.startswith("file:") or "://" not in uri:
+        faults.append(
+            f"{uri} holds runs in files, as MLflow had them before version 3: move the folder "
+            "away, or convert it with `mlflow migrate-filestore`; or use another store, "
+            "MLFLOW_TRACKING_URI=sqlite:///mlflow.db."
+        )
+    if database := sqlite_file():
+        if not database.parent.is_dir():
+            faults.append(f"{database.parent}, for the tracking store, is not a folder: create it.")
+        places = [database.parent, database, database.parent / "mlruns"]
+        for path in (each for each in places if each.exists() and not os.access(each, os.W_OK)):
+            faults.append(
+                f"{path} is not writable: correct its owner and permissions, or use another "
+                "store, MLFLOW_TRACKING_URI=sqlite:////<folder>/mlflow.db."
+            )
+    if faults := faults + choose_store(main):
+        raise UserError("\n".join(faults))
+
+
+def sqlite_file() -> Path | None:
+    """The file of the tracking store, if that is a SQLite database."""
+    uri = mlflow.get_tracking_uri()
+    return Path(make_url(uri).database).absolute() if uri.startswith("sqlite") else None
 
 
 @cache
@@ -32,10 +75,9 @@ def open_tracking_store() -> str:
         MLFLOW_TRACKING_URI, with the absolute path of a SQLite file.
     """
     uri = mlflow.get_tracking_uri()
-    if not uri.startswith(database_schemes()):
+    if not uri.startswith(DATABASES):
         return uri
-    database = file_of(uri)
-    if database:
+    if database := sqlite_file():
         # SQLAlchemy escapes what a folder's name may have and a URI may not
         url = make_url(uri).set(database=database.as_posix())
         uri = url.render_as_string(hide_password=False)
@@ -49,11 +91,6 @@ def open_tracking_store() -> str:
     return uri
 
 
-def file_of(uri: str) -> Path | None:
-    """The file of a SQLite database; None for another database."""
-    return Path(make_url(uri).database).absolute() if uri.startswith("sqlite") else None
-
-
 @cache
 def serve_tracking_store() -> None:
     """Let this process and its components talk to the tracking database through one server.
@@ -64,24 +101,15 @@ def serve_tracking_store() -> None:
     can guess. (Instead of a password the client may send MLFLOW_TRACKING_USERNAME, a credentials
     file or a netrc.)
     """
-    uri = mlflow.get_tracking_uri()
-    if not uri.startswith(database_schemes()):
+    uri, database = mlflow.get_tracking_uri(), sqlite_file()
+    if not uri.startswith(DATABASES):
         return
-    database = file_of(uri)
+    folder = database.parent if database else Path.cwd()
     # Two processes that create one file at once would fail
     lock = FileLock(f"{database}.lock") if database else nullcontext()
     with lock, database_faults(uri):
-        app = tracking_app(uri, ((database or Path("file")).absolute().parent / "mlruns").as_uri())
-    from werkzeug.exceptions import Unauthorized  # late, for the time it takes
-    from werkzeug.middleware.dispatcher import DispatcherMiddleware
-    from werkzeug.serving import make_server
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    path = f"/{secrets.token_urlsafe()}"
-    guarded = DispatcherMiddleware(Unauthorized(), {path: app})
-    server = make_server("127.0.0.1", 0, guarded, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{server.server_port}{path}")
+        app = tracking_app(uri, (folder / "mlruns").as_uri())
+    mlflow.set_tracking_uri(_start(app))
     mlflow.set_registry_uri(mlflow.get_tracking_uri())  # tracking_app has set it to the database
 
 
@@ -97,6 +125,20 @@ def _tell_of_server(uri: str) -> None:
     tell("MLFLOW_UI", "http://127.0.0.1:5000", unless_set=True)  # of `mlflow ui`, afterwards
     # Else MLflow prints addresses that hold the secret path and end with this process
     tell("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
+def _start(app: Any) -> str:
+    """Serve a Flask app below a secret path, in a thread; returns its address."""
+    from werkzeug.exceptions import Unauthorized  # late, for the time it takes
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    path = f"/{secrets.token_urlsafe()}"
+    guarded = DispatcherMiddleware(Unauthorized(), {path: app})
+    server = make_server("127.0.0.1", 0, guarded, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}{path}"
 
 
 @contextmanager

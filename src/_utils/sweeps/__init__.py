@@ -25,8 +25,7 @@ class SweepRun(Callback):
 
         The sweep ends when main.py ends its cleanups: Hydra would not tell it of an error.
         """
-        from _utils.pipeline.processes import cleanups
-        from _utils.pipeline.runs import faults_told
+        from _utils.pipeline.processes import cleanups, faults_told
         from _utils.sweeps import sweep
 
         tell("HYDRA_FULL_ERROR", "1")  # an error of a launcher comes to main.py

@@ -15,7 +15,8 @@ from rich.table import Column, Table
 from _utils.command_line import as_line
 from _utils.internals import PARENT_RUN_ID
 from _utils.pipeline.report import console
-from _utils.pipeline.runs import JOB, OVERRIDES, VALUES, digest_of_values
+from _utils.pipeline.runs import OVERRIDES, VALUES, digest_of_values
+from _utils.sweeps.jobs import JOB
 from _utils.variables import as_text
 
 SHOWN = 10  # jobs in the table on the terminal

@@ -7,6 +7,7 @@ is in environment variables, and their results are in MLflow.
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 import mlflow
@@ -22,9 +23,9 @@ from _utils.environment import tell
 from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import close_below
 from _utils.pipeline.faults import check_server
-from _utils.pipeline.processes import typed_command
+from _utils.pipeline.processes import SWEEP, typed_command
 from _utils.pipeline.report import console, print_ui_hint
-from _utils.pipeline.runs import ERROR, SWEEP, start_top_run
+from _utils.pipeline.runs import ERROR, start_top_run
 from _utils.pipeline.server import open_tracking_store, serve_tracking_store
 from _utils.sweeps import slurm
 from _utils.sweeps.progress import progress_shown
@@ -143,7 +144,7 @@ def why_broken(error: Exception, config: DictConfig) -> str:
     command = as_line(typed_command())
     if isinstance(error, HydraException):
         return str(error)
-    if isinstance(error, internals.worker_killed()):
+    if isinstance(error, BrokenProcessPool):  # of joblib
         return (
             "A process that runs jobs was killed, which ends the other jobs too: perhaps memory "
             "ran out; hydra.launcher.n_jobs=1 takes less. To run the missing jobs, repeat: "

@@ -10,8 +10,7 @@ import mlflow
 import pytest
 from conftest import ROOT, Store
 
-from _utils.component import declared_options
-from _utils.component.launch import declared_parser
+from _utils.component import declared_options, declared_parser
 
 SCRIPT = """
 import argparse

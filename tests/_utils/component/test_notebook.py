@@ -95,7 +95,8 @@ def test_a_kernel_that_is_killed_is_told(tmp_path, monkeypatch):
     kill = nbformat.v4.new_code_cell("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     parameters = nbformat.v4.new_code_cell("", metadata={"tags": ["parameters"]})
     nbformat.write(nbformat.v4.new_notebook(cells=[parameters, kill]), file)
-    monkeypatch.setattr("_utils.component.notebook.mlflow.log_artifact", lambda *_: None)
+    for publish in "log_text", "log_artifacts":
+        monkeypatch.setattr(f"_utils.component.notebook.mlflow.{publish}", lambda *_: None)
     monkeypatch.setenv("MLFLOW_RUN_ID", "run")
     with pytest.raises(UserError, match=r"run.ipynb: the kernel, .* was killed \(Kernel died\)"):
         go(Namespace(notebook=file, parameters={}))

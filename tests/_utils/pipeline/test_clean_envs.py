@@ -44,7 +44,7 @@ def clean(tmp_path, monkeypatch, capfd):
     conda.chmod(0o755)
 
     def clean(*arguments):
-        script = str(ROOT / "src/_utils/pipeline/clean_envs.py")
+        script = str(ROOT / "src/_utils/pipeline/environments.py")
         monkeypatch.setenv("MLFLOW_ENV_ROOT", str(tmp_path / "envs"))
         monkeypatch.setenv("CONDA_EXE", str(conda))
         monkeypatch.setattr(sys, "argv", [script, *arguments])

@@ -6,9 +6,8 @@ from conftest import ROOT
 from omegaconf import OmegaConf
 
 from _utils.errors import UserError
-from _utils.pipeline.compose import compose_config
+from _utils.pipeline.compose import compose_config, hydra_arguments
 from _utils.pipeline.config import read_config
-from _utils.pipeline.options import hydra_arguments
 
 CONFIG = """
 defaults: [_self_, override hydra/job_logging: disabled]

@@ -10,8 +10,8 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 
 from _utils.errors import UserError
-from _utils.pipeline.doctor import check_machine
 from _utils.pipeline.report import console
+from _utils.pipeline.server import check_machine
 
 
 @pytest.fixture

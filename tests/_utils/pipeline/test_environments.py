@@ -42,9 +42,9 @@ def test_a_new_one_is_removed_if_it_is_interrupted_and_an_old_one_stays(prefix):
 
 MAIN = """
 import sys
-from _utils.pipeline.environments import check_own
+from _utils.pipeline.environments import tell_missing_package
 sys.prefix = sys.argv[1]
-check_own()
+sys.excepthook = tell_missing_package
 import {}
 """
 

@@ -7,12 +7,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from _utils.errors import UserError
-from _utils.pipeline import execute
+from _utils.pipeline import report
 from _utils.pipeline.backend import LocalBackend
 from _utils.pipeline.component import Component
-from _utils.pipeline.execute import check_outputs, project_path, raise_for_failure, run_components
+from _utils.pipeline.execute import check_outputs, project_path, run_components
 from _utils.pipeline.log import Log
-from _utils.pipeline.report import Result
+from _utils.pipeline.report import Result, raise_for_failure
 from _utils.pipeline.reuse import cache_key, find_run, make_reusable
 
 LATER = [Component("train", Path(), {"input_artifact": "data.csv:0123456789ab"})]
@@ -98,7 +98,7 @@ def test_a_component_that_cannot_start_tells_mlflows_reason(run_command, monkeyp
 )
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_failure_is_told_with_the_command_that_continues(monkeypatch, exit_code, how, shown):
-    monkeypatch.setattr(execute, "typed_command", lambda: ["mlflow", "run", "."])
+    monkeypatch.setattr(report, "typed_command", lambda: ["mlflow", "run", "."])
     log = Log(shown)
     log.place, log.last_lines = "file:///log.txt", ["the last line"]
     failed = Result("load", "FAILED", 1.0, "run", {}, {}, exit_code=exit_code, log=log)

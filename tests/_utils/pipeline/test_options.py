@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _utils.errors import UserError
-from _utils.pipeline.options import hydra_arguments, split_options
+from _utils.pipeline.compose import hydra_arguments, split_options
 
 
 @pytest.mark.parametrize(

@@ -123,22 +123,22 @@ class Pipelines(RuleBasedStateMachine):
         sources.sources_of.cache_clear()
         mentions.mentions_of.cache_clear()
         cache_key = reuse.cache_key(component)
-        decision = reuse.decide(component, cache_key, experiment)
+        found, reasons = reuse.decide(component, cache_key, experiment)
         key = self.now | {UNUSED: None, " x_artifact ": f"{name}:{latest.version}"}
         key[USED] = key[USED] if "_utils.used" in key[SCRIPT] else None
         made = {self.names[letter]: repr([letter, key]).encode() for letter in "yz"}
         same = [ran for ran in self.finished if ran.key == key]  # the newest is the last
         whole = [r for r in same if all(len(o.left) == len(o.content) for o in r.outputs.values())]
-        assert (decision.run and decision.run.info.run_id) == (whole[-1].id if whole else None)
+        assert (found and found.info.run_id) == (whole[-1].id if whole else None)
         keys = [ran.key for ran in self.finished if ran.key and ran.place == place]
         changed = [part for part in key if keys and key[part] != keys[-1][part]]
         why = [must] if must else [] if whole else changed or ["are gone" if keys else "never ran"]
-        assert all(part in told for part, told in zip(why, decision.reasons, strict=True))
+        assert all(part in told for part, told in zip(why, reasons, strict=True))
         if not why:
-            reused = reuse.record_reuse(component, decision.run, self.client.create_run(experiment))
+            reused = reuse.record_reuse(component, found, self.client.create_run(experiment))
             self.finished.append(Ran(reused, place, whole[-1].outputs))
-            found = [find_artifact(each, "latest", experiment).digest for each in made]
-            assert found == [sha256(content).hexdigest() for content in made.values()]
+            digests = [find_artifact(each, "latest", experiment).digest for each in made]
+            assert digests == [sha256(content).hexdigest() for content in made.values()]
             return
         run = self.start(place)
         used = self.can_use(run, name, latest.version)

@@ -4,13 +4,14 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from _utils import internals
 from _utils.errors import UserError
-from _utils.pipeline import runs
 from _utils.sweeps import SweepRun, slurm, sweep
+from _utils.sweeps.jobs import JOB
 
 CONFIG = OmegaConf.create(
     {
@@ -63,7 +64,7 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
         with sweep.sweep_run(CONFIG, 2):
             lead.run = mlflow.active_run().info
             for start, job, status in [(1, "0", None), (2, "1", "FINISHED"), (3, "0", last)]:
-                tags = {internals.PARENT_RUN_ID: lead.run.run_id, runs.JOB: job}
+                tags = {internals.PARENT_RUN_ID: lead.run.run_id, JOB: job}
                 run = client.create_run(lead.run.experiment_id, start_time=start, tags=tags)
                 if status:
                     client.set_terminated(run.info.run_id, status)
@@ -74,14 +75,14 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
     else:
         with pytest.raises(SystemExit):
             lead()
-    jobs = [(run.data.tags[runs.JOB], run.info.status) for run in ranked]
+    jobs = [(run.data.tags[JOB], run.info.status) for run in ranked]
     assert jobs == [("1", "FINISHED"), ("0", last)]
     assert client.get_run(lead.run.run_id).info.status == last
 
 
 def test_an_error_of_a_launcher_is_shown_in_a_line_with_its_cure(monkeypatch):
     monkeypatch.setattr(sweep, "typed_command", lambda: ["python", "main.py", "-m"])
-    killed = sweep.why_broken(internals.worker_killed()(), CONFIG)
+    killed = sweep.why_broken(TerminatedWorkerError(), CONFIG)
     assert killed.startswith("A process that runs jobs was killed")
     assert killed.endswith("repeat: python main.py -m")
     assert sweep.why_broken(UserError("a fault"), CONFIG) == "a fault"

@@ -67,11 +67,7 @@ def component_run(run_id: str) -> AbstractContextManager:
 
 
 def choose_store(main: DictConfig) -> list[str]:
-    """Tell the components where the section `main` of the config has new artifacts go.
-
-    Returns:
-        What keeps the store from working, each fault with its cure.
-    """
+    """Tell the components where new artifacts go; returns what keeps the store from working."""
     url = str(main.storage_url or "")
     if url and "://" not in url:
         url = Path(url).expanduser().absolute().as_uri()

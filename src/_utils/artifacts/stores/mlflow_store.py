@@ -1,7 +1,5 @@
 """Artifacts kept with the MLflow run that published them, where the tracking server has those."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from pathlib import Path

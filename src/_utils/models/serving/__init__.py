@@ -116,7 +116,6 @@ class Explaining:
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """As the model; an exception becomes one of MLflow's, whose message the client gets."""
-        bad_request, internal_error = internals.error_codes()
         try:
             predictions = self.model.predict(data, params=params)
             internals.scoring_server().predictions_to_json(predictions, io.StringIO())
@@ -127,9 +126,9 @@ class Explaining:
             reason = f"{type(error).__name__}: {error}"
             if fault := fault_of(data, self.metadata.get_input_schema()):
                 message = f"The model refuses this: {fault} ({reason})"
-                raise MlflowException(message, error_code=bad_request) from error
+                raise MlflowException.invalid_parameter_value(message) from error
             log.exception("The model has failed")
-            raise MlflowException(f"The model has failed: {reason}", internal_error) from error
+            raise MlflowException(f"The model has failed: {reason}") from error
 
 
 def scoring_app(model: PyFuncModel, version: str, max_bytes: int) -> ASGIApp:
