@@ -30,7 +30,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-FREE = {"MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI"}  # differ between components
+# Variables that differ between components, or that main.py sets when it starts its server
+FREE = {f"MLFLOW_{name}" for name in ("RUN_ID", "EXPERIMENT_ID", "TRACKING_URI", "REGISTRY_URI")}
 OWN = {**os.environ}  # before a library sets some
 RUN_MODULE = "import runpy; runpy.run_module({!r}, run_name='__main__', alter_sys=True)"
 # Libraries that others have imported already, so that pytest cannot rewrite their asserts
