@@ -1,5 +1,6 @@
 """The plan of the repository's own config, with one thing changed at a time."""
 
+import copy
 import os
 
 import mlflow
@@ -7,6 +8,8 @@ import pytest
 import yaml
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from _utils.artifacts import log_artifact, set_alias
 from _utils.errors import UserError
@@ -27,10 +30,23 @@ def experiment_id(scratch_store):
 
 
 @pytest.fixture(scope="module")
-def plan(experiment_id):
+def composed():
+    """The config with overrides; Hydra reads it once, which takes most of the time."""
+    with initialize_config_dir(str(ROOT), version_base="1.3"):
+        whole = compose("config")
+
+    def composed(*overrides):
+        config, parser = copy.deepcopy(whole), OverridesParser.create()
+        ConfigLoaderImpl._apply_overrides_to_config(parser.parse_overrides([*overrides]), config)
+        return config
+
+    return composed
+
+
+@pytest.fixture(scope="module")
+def plan(experiment_id, composed):
     def plan(*overrides, experiment_id=experiment_id):
-        with initialize_config_dir(str(ROOT), version_base="1.3"):
-            config = read_config(compose("config", list(overrides)))
+        config = read_config(composed(*overrides))
         with pytest.MonkeyPatch.context() as patch:  # a plan puts the store in the environment
             patch.setattr(os, "environ", os.environ.copy())
             return make_plan(config, ROOT, experiment_id)
@@ -280,16 +296,14 @@ def test_a_password_that_would_be_recorded_is_refused(plan, monkeypatch, url):
     assert "holds a password" in str(raised.value) and "s3" not in str(raised.value)
 
 
-def test_the_record_of_the_config_has_no_secrets(monkeypatch):
+def test_the_record_of_the_config_has_no_secrets(composed, monkeypatch):
     monkeypatch.setenv("PW", "s3cret")
     url = "https://me:${oc.env:PW}@host/data.csv"
-    overrides = [
+    config = composed(
         f"data.new_file_url='{url}'",
         f"main.storage_url='{url}'",
         "data.file_url='https://host/data.csv?token=s3cret'",
-    ]
-    with initialize_config_dir(str(ROOT), version_base="1.3"):
-        config = compose("config", overrides)
+    )
     text = as_record(read_config(config).values)
     record = yaml.safe_load(text)
     assert "s3cret" not in text
