@@ -221,7 +221,7 @@ def scratch_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     import mlflow
     from sqlalchemy import Engine, event
 
-    # Nobody needs this store after a power failure, and waiting for the disk takes a fifth of the time
+    # Nobody needs this store after a power failure, and a fifth of the time is waiting for the disk
     event.listen(Engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous = OFF"))
     folder = tmp_path_factory.mktemp("store")
     uri = add_store(folder)

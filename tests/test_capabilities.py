@@ -78,18 +78,6 @@ def check(folder: Path, command: str) -> str:
     return ran.stdout
 
 
-def test_a_key_goes_with_its_comment_and_what_is_below_it():
-    text = "a:\n  # of b\n  b: 1\n  # of c\n  c:\n    - d x: 2\n    - e\n\n# of f\nf: 3\n"
-    assert without_key(text, "a.b") == text.replace("  # of b\n  b: 1\n", "")
-    assert without_key(text, "a.c.d x") == text.replace("    - d x: 2\n", "")
-    assert without_key(text, "a") == "\n# of f\nf: 3\n"
-
-
-def test_a_section_goes_with_those_below_it():
-    text = "# A\n## B: c\n### D\n## E\n"
-    assert without_section(text, "b-c") == "# A\n## E\n"
-
-
 @pytest.mark.slow
 def test_all_can_be_deleted_at_once(tmp_path):
     folder = clone(tmp_path / "project")

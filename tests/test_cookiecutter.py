@@ -69,6 +69,22 @@ class TestWhatIsMade:
         own = (fresh / "src/my_step/conda.yml").read_text()
         kind = "notebook" if script.endswith(".ipynb") else "script"
         assert own == (ROOT / f"cookie-mlflow-step/templates/conda.{kind}.yml").read_text()
+        # Nothing but its own lines was added to config.yaml
+        diff = git("diff", "--unified=0", "config.yaml", cwd=fresh).splitlines()[4:]
+        assert not [line for line in diff if line.startswith("-")]
+        config = yaml.safe_load((fresh / "config.yaml").read_text())
+        assert config["main"]["execute_steps"][-1] == "my_step"
+        assert config["components"]["my_step"]["parameters"] == {
+            "one": "",
+            "two": 3,
+            "three": {"a": [1, 2]},
+            "four": True,
+            "five": 0.5,
+            "source": "raw_data.parquet:latest",
+            "result": "made.txt",
+            "model": "models:/fuel_economy@champion",
+            "page": "https://example.org/",
+        }
 
     @pytest.mark.slow
     def test_they_pass_the_projects_linters(self, scaffold, fresh):
@@ -108,24 +124,6 @@ class TestWhatIsMade:
 
 
 class TestRegistering:
-    def test_only_its_own_lines_are_added(self, scaffold, fresh):
-        scaffold(step_name="my_step", parameters=ALL_TYPES)
-        diff = git("diff", "--unified=0", "config.yaml", cwd=fresh).splitlines()[4:]
-        assert not [line for line in diff if line.startswith("-")]
-        config = yaml.safe_load((fresh / "config.yaml").read_text())
-        assert config["main"]["execute_steps"][-1] == "my_step"
-        assert config["components"]["my_step"]["parameters"] == {
-            "one": "",
-            "two": 3,
-            "three": {"a": [1, 2]},
-            "four": True,
-            "five": 0.5,
-            "source": "raw_data.parquet:latest",
-            "result": "made.txt",
-            "model": "models:/fuel_economy@champion",
-            "page": "https://example.org/",
-        }
-
     @pytest.mark.slow
     def test_windows_line_ends_stay(self, scaffold, fresh):
         text = (fresh / "config.yaml").read_text()

@@ -47,5 +47,6 @@ def test_points():
 def test_real_data():
     cars = pd.read_csv(DATA / "epa_fuel_economy_2021.csv")
     picture = io.BytesIO()
-    predicted_against_actual(cars["comb_mpg"], cars["hwy_mpg"].to_numpy()).savefig(picture, format="png")
+    figure = predicted_against_actual(cars["comb_mpg"], cars["hwy_mpg"].to_numpy())
+    figure.savefig(picture, format="png")
     assert picture.getvalue().startswith(b"\x89PNG")

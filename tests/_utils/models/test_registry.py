@@ -261,7 +261,7 @@ def test_what_mlflow_writes_beside_a_model_is_no_change(models):
     shutil.rmtree(path / "sub")
 
 
-@pytest.mark.parametrize("name", ["o'brien", "two words", "é", "", "latest", "v1"])
+@pytest.mark.parametrize("name", ["o'brien", "é", "", "latest", "v1"])
 def test_a_name_that_no_model_can_have_is_told(models, name):
     with pytest.raises(UserError, match=f"'{name}' cannot be the name of a registered model"):
         register_model(models[0], name, {})
