@@ -12,6 +12,7 @@ from mlflow.utils.validation import validate_param_and_metric_name
 
 from _utils.artifacts import log_artifact, set_alias, use_artifact
 
+
 @pytest.fixture
 def on_windows(monkeypatch):
     """MLflow refuses the names that it refuses on Windows."""
