@@ -109,7 +109,6 @@ FAULTS = [
     {
         "main.execute_steps=[data_extraction,eda,basic_cleaning,batch_scoring,lost]": (),
         "main.rerun=[basic_clening]": ("'basic_clening': did you mean 'basic_cleaning'?",),
-        "main.artifact_store=reference": ("say where, with main.storage_url=",),
         "split.seed=???": ("split.seed: Missing mandatory value",),
         "cleaning.unknown_codes=[${lost}]": ("unknown_codes.0: Interpolation key 'lost'",),
         "+components.lost={}": ("component 'lost' has no folder src/lost",),
