@@ -261,18 +261,19 @@ def test_whatever_is_answered_it_can_be_read(tmp_path_factory, answers):
 
 
 @pytest.mark.slow
-def test_components_with_any_parameters_run(tmp_path):
+def test_components_of_each_kind_run(tmp_path):
     folder = clone(tmp_path / "clone")
     declared = {
-        "none": "",
-        "some": " b:int=7 , a",
-        "all": "c:json=[1, 2], a, e:output=made.txt, d:bool=true, b:int=7",
+        "none": ("run.sh", ""),
+        "two": ("run.ipynb", " b:int=7 , a"),
+        "five": ("run.py", "c:json=[1, 2], a, e:output=made.txt, d:bool=true, b:int=7"),
     }
-    for name, parameters in declared.items():
+    for name, (script, parameters) in declared.items():
         given = shlex.quote(f"parameters={parameters}")
         ran = type_in(
             folder,
-            f"cookiecutter cookie-mlflow-step -o src --no-input step_name={name} {given}",
+            "cookiecutter cookie-mlflow-step -o src --no-input "
+            f"step_name={name} script_name={script} {given}",
             HOME=str(tmp_path),
         )
         assert ran.returncode == 0, ran.stdout
