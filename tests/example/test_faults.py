@@ -7,7 +7,6 @@ from random import Random
 
 import pytest
 from conftest import Typed, store_of
-from documents import documented
 from servers import Door
 
 pytestmark = pytest.mark.slow
@@ -56,9 +55,7 @@ class TestServer:
         door.shut()
 
     def test_it_comes_back_after_10_seconds(self, project, door):
-        steps = documented("README.md", "mlflow run . -P steps=data_extraction,basic_cleaning")
-        command = f"{steps} -P hydra_options=main.reuse=false --env-manager local"
-        typed = Typed(project, command, MLFLOW_TRACKING_URI=door.url)
+        typed = Typed(project, self.COMMAND, MLFLOW_TRACKING_URI=door.url)
         typed.until("2/2 basic_cleaning (main.reuse is false)")
         door.shut()
         time.sleep(10)

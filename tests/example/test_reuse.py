@@ -157,13 +157,6 @@ def test_in_another_clone_and_experiment_the_same_store_and_bytes_serve(project,
     assert "1/1 eda reused" in ran.stdout  # `latest` is what was reused there
 
 
-def test_another_store_makes_everything_anew(planned, tmp_path):
-    place = f"main.artifact_store=reference main.storage_url={tmp_path}"
-    plan, _ = planned(f"main.steps=basic_cleaning {place}")
-    told = f"parameter main.artifact_store mlflow -> reference {tmp_path.as_uri()}"
-    assert told in plan["basic_cleaning"]
-
-
 class TestPlan:
     def test_in_a_fresh_clone_nothing_is_left(self, tmp_path):
         folder = clone(tmp_path / "clone")
