@@ -26,6 +26,7 @@ COMPONENTS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute
 
 # Set on some CI; it would make every import of every process compile anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 of_mlflow = ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"]
 of_make = ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MLFLOW_LOGGING_LEVEL"]
@@ -54,6 +55,7 @@ def pytest_collection_finish() -> None:
     """What was imported stays: Python need not look through all of it for garbage again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000)
     gc.enable()
 
 
