@@ -39,8 +39,10 @@ settings.load_profile("tests")
 ENVIRONMENT = dict(os.environ)
 
 
-# Files that take more than half a minute, the longest first
-LONGEST = ["environments", "main", "typed", "reuse", "faults", "story", "ends", "sweep"]
+# Files that take long, the longest first; the last are those of `make test-fast`
+LONGEST = ["environments", "main", "typed", "reuse", "faults", "story", "ends", "wandb", "sweep"]
+LONGEST += ["contract", "cookiecutter", "capabilities", "new_project", "stateful"]
+LONGEST += ["plan", "registry", "artifacts", "scoring", "config", "model"]
 SLOW = {"slow", "nightly"}
 
 

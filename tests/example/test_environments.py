@@ -1,7 +1,7 @@
 """Everywhere the pipeline runs: set up by make, under each environment manager, from a git tag.
 
 The environments have one small package each, and Python finds the others where the tests have them:
-that MLflow and uv can install packages is their affair. Those marked nightly install all.
+that MLflow and uv can install packages is their affair. Most of those marked nightly install all.
 """
 
 import os
