@@ -10,7 +10,7 @@ from _utils.artifacts.stores import store_names
 
 SETUPS = [
     pytest.param("mlflow"),
-    pytest.param("reference", marks=pytest.mark.slow),
+    pytest.param("reference"),
     pytest.param("reference-s3", marks=pytest.mark.slow),
     pytest.param("wandb", marks=pytest.mark.slow),
 ]
