@@ -1,7 +1,8 @@
 """Everywhere the pipeline runs: set up by make, under each environment manager, from a git tag.
 
 The environments have one small package each, and Python finds the others where the tests have them:
-that MLflow and uv can install packages is their affair. Most of those marked nightly install all.
+that MLflow and uv can install packages is their affair. Those marked nightly install all packages,
+or make several environments.
 """
 
 import os
@@ -204,7 +205,7 @@ def test_an_environment_that_cannot_be_made(project, environments):
     assert (run.info.status, run.info.run_name) == ("FAILED", "data_extraction")
 
 
-@slow
+@nightly
 class TestMakingOne:
     """Environments that two pipelines make at once, or that are never finished."""
 
