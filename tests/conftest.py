@@ -9,34 +9,40 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mlflow
 import psutil
 import pytest
 import yaml
 from filelock import FileLock
 from hypothesis import settings
-from mlflow import MlflowClient
-from sqlalchemy.engine import URL
+
+# MLflow takes seconds to import, and the process that hands tests to the workers needs none of it:
+# what uses it imports it.
+
+# Most garbage collections while modules are imported find nothing
+gc.disable()
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPONENTS = yaml.safe_load((ROOT / "config.yaml").read_text())["main"]["execute_steps"] or []
 
 # Set on some CI; it would make every import of every process compile anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 of_mlflow = ["MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"]
 of_make = ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MLFLOW_LOGGING_LEVEL"]
 for variable in [*of_mlflow, *of_make]:
     os.environ.pop(variable, None)
 # How long an example takes says nothing on a machine that is busy
-settings.register_profile("tests", deadline=None, max_examples=25)
+settings.register_profile("tests", deadline=None, max_examples=10)
 settings.load_profile("tests")
 # What a user's shell has; tests that use MLflow in this process change os.environ.
 ENVIRONMENT = dict(os.environ)
 
 
-# Files that take more than half a minute, the longest first
-LONGEST = ["environments", "main", "typed", "reuse", "faults", "story", "ends", "sweep"]
+# Files that take long, the longest first; the last are those of `make test-fast`
+LONGEST = ["environments", "main", "typed", "reuse", "faults", "story", "ends", "wandb", "sweep"]
+LONGEST += ["contract", "cookiecutter", "capabilities", "new_project", "stateful"]
+LONGEST += ["plan", "registry", "artifacts", "scoring", "config", "model"]
 SLOW = {"slow", "nightly"}
 
 
@@ -51,6 +57,8 @@ def pytest_collection_finish() -> None:
     """What was imported stays: Python need not look through all of it for garbage again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000)
+    gc.enable()
 
 
 def clone(folder: Path, store: bool = False) -> Path:
@@ -80,13 +88,16 @@ def add_store(folder: Path, artifacts: str = "") -> str:
 
     MLflow takes one to two seconds to make the tables.
     """
+    import mlflow
+    from sqlalchemy.engine import URL
+
     ready = ROOT / ".pytest_cache" / f"mlflow-{mlflow.__version__}.db"
     ready.parent.mkdir(exist_ok=True)
     with FileLock(f"{ready}.lock"):
         if not ready.exists():
             half = ready.with_suffix(".half")
             half.unlink(missing_ok=True)
-            MlflowClient(f"sqlite:///{half}").search_experiments()
+            mlflow.MlflowClient(f"sqlite:///{half}").search_experiments()
             half.rename(ready)
     shutil.copy(ready, folder / "mlflow.db")
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
@@ -168,6 +179,8 @@ class Store:
     """Reads the runs of a tracking store, the newest first."""
 
     def __init__(self, uri: str):
+        from mlflow import MlflowClient
+
         self.client = MlflowClient(uri)
 
     def runs(self, experiment: str = "development", filter_string: str = "") -> list:
@@ -195,6 +208,8 @@ class Store:
 
 
 def store_of(folder: Path) -> Store:
+    from sqlalchemy.engine import URL
+
     return Store(str(URL.create("sqlite", database=str(folder / "mlflow.db"))))
 
 
@@ -207,6 +222,11 @@ def inputs_are_not_pinned():
 @pytest.fixture(scope="session")
 def scratch_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An empty tracking store, and this process set to use it."""
+    import mlflow
+    from sqlalchemy import Engine, event
+
+    # Nobody needs this store after a power failure, and a fifth of the time is waiting for the disk
+    event.listen(Engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous = OFF"))
     folder = tmp_path_factory.mktemp("store")
     uri = add_store(folder)
     mlflow.set_tracking_uri(uri)

@@ -12,6 +12,8 @@ from small import make_small
 _, _, SECTION = (ROOT / "MLpipeline.md").read_text().partition("\n## What you can delete\n")
 ROWS = [line for line in SECTION.partition("\n## ")[0].splitlines() if line.startswith("| ")][1:]
 PARTS = {row.split("|")[1].strip(): row for row in ROWS}
+# Parts that tests of others may need by mistake: for these all fast tests are run, else collected
+MANY_USE = {"sweeps", "W&B", "your own storage", "serving"}
 CONDA_FILES = ["environment.yml", "conda.yml", "src/*/conda.yml"]
 CONDA_FILES += ["cookie-mlflow-step/templates/conda.*.yml"]
 
@@ -78,18 +80,6 @@ def check(folder: Path, command: str) -> str:
     return ran.stdout
 
 
-def test_a_key_goes_with_its_comment_and_what_is_below_it():
-    text = "a:\n  # of b\n  b: 1\n  # of c\n  c:\n    - d x: 2\n    - e\n\n# of f\nf: 3\n"
-    assert without_key(text, "a.b") == text.replace("  # of b\n  b: 1\n", "")
-    assert without_key(text, "a.c.d x") == text.replace("    - d x: 2\n", "")
-    assert without_key(text, "a") == "\n# of f\nf: 3\n"
-
-
-def test_a_section_goes_with_those_below_it():
-    text = "# A\n## B: c\n### D\n## E\n"
-    assert without_section(text, "b-c") == "# A\n## E\n"
-
-
 @pytest.mark.slow
 def test_all_can_be_deleted_at_once(tmp_path):
     folder = clone(tmp_path / "project")
@@ -111,8 +101,9 @@ def test_all_can_be_deleted_at_once(tmp_path):
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", PARTS)
 def test_each_can_be_deleted_alone(tmp_path, part):
+    only = "" if part in MANY_USE else "--collect-only"
     folder = clone(tmp_path / "project")
     delete(folder, part)
     check(folder, "ruff check . && ruff format --check . && PYTHONPATH=src lint-imports --no-logo")
     check(folder, "python main.py main.plan=true")
-    check(folder, "python -m pytest --collect-only --quiet")
+    check(folder, f"python -m pytest --quiet -m 'not slow and not nightly' {only}")

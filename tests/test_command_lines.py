@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -49,6 +50,7 @@ done
 def entry_points_of(tmp_path_factory):
     """The entry points of a folder, or of what the scaffold makes for a script of this name."""
 
+    @cache
     def entry_points_of(place: str):
         folder = ROOT / place
         if place in SCRIPTS:
@@ -88,9 +90,11 @@ def on_windows(monkeypatch):
     return start
 
 
-def in_bash(command: str) -> list[str]:
-    ran = subprocess.run(["bash", "-c", f"{SPY}{command}"], capture_output=True, check=True)
-    return ran.stdout.decode().split("\0")[:-1]
+def in_bash(*commands: str) -> list[list[str]]:
+    """What each command starts a program with."""
+    lines = "".join(f"{command}\nprintf '\\n\\0'\n" for command in commands)
+    ran = subprocess.run(["bash", "-c", SPY + lines], capture_output=True, check=True)
+    return [words.split("\0")[:-1] for words in ran.stdout.decode().split("\n\0")[:-1]]
 
 
 def meant(entry_point, values: dict[str, str]) -> list[str]:
@@ -108,9 +112,9 @@ def cases(entry_points):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_bash(place, entry_points_of):
-    for entry_point, values in cases(entry_points_of(place)):
-        command = entry_point.compute_command(values, None)
-        assert in_bash(command) == meant(entry_point, values)
+    tried = [*cases(entry_points_of(place))]
+    arrived = in_bash(*(entry_point.compute_command(values, None) for entry_point, values in tried))
+    assert arrived == [meant(*each) for each in tried]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -172,7 +176,7 @@ def test_elsewhere_arguments_stay_as_they_are():
 
 def test_a_command_that_is_told_can_be_typed(monkeypatch):
     words = ["mlflow", "run", ".", "-P", "hydra_options=x=1 y='a'"]
-    assert in_bash(f"python {as_line(words)}")[1:] == words
+    assert in_bash(f"python {as_line(words)}") == [["python", *words]]
     monkeypatch.setattr("_utils.command_line.os.name", "nt")
     line = as_line(words)
     monkeypatch.undo()

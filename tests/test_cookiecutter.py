@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from random import Random
 
 import nbformat
 import pytest
@@ -69,23 +68,32 @@ class TestWhatIsMade:
         own = (fresh / "src/my_step/conda.yml").read_text()
         kind = "notebook" if script.endswith(".ipynb") else "script"
         assert own == (ROOT / f"cookie-mlflow-step/templates/conda.{kind}.yml").read_text()
+        # Nothing but its own lines was added to config.yaml
+        diff = git("diff", "--unified=0", "config.yaml", cwd=fresh).splitlines()[4:]
+        assert not [line for line in diff if line.startswith("-")]
+        config = yaml.safe_load((fresh / "config.yaml").read_text())
+        assert config["main"]["execute_steps"][-1] == "my_step"
+        assert config["components"]["my_step"]["parameters"] == {
+            "one": "",
+            "two": 3,
+            "three": {"a": [1, 2]},
+            "four": True,
+            "five": 0.5,
+            "source": "raw_data.parquet:latest",
+            "result": "made.txt",
+            "model": "models:/fuel_economy@champion",
+            "page": "https://example.org/",
+        }
 
     @pytest.mark.slow
     def test_they_pass_the_projects_linters(self, scaffold, fresh):
         for number, script in enumerate(SCRIPTS):
-            for name, parameters in {"all": ALL_TYPES, "two": "one,two", "none": ""}.items():
+            for name, parameters in {"all": ALL_TYPES, "none": ""}.items():
                 step = f"step_{number}_{name}"
                 scaffold(step_name=step, script_name=script, parameters=parameters)
                 assert (fresh / "src" / step / script).exists()
         ran = type_in(fresh, "ruff check . && ruff format --check .")
         assert ran.returncode == 0, ran.stdout
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("parameters", ["", " one , two "])
-    def test_spaces_and_no_parameters_are_fine(self, scaffold, fresh, parameters):
-        assert scaffold(step_name="my_step", parameters=parameters).returncode == 0
-        entry_point = load_project(str(fresh / "src/my_step")).get_entry_point("main")
-        assert [*entry_point.parameters] == parameters.replace(",", " ").split()
 
     @pytest.mark.slow
     def test_the_six_questions(self, fresh, scaffold, tmp_path):
@@ -108,24 +116,6 @@ class TestWhatIsMade:
 
 
 class TestRegistering:
-    def test_only_its_own_lines_are_added(self, scaffold, fresh):
-        scaffold(step_name="my_step", parameters=ALL_TYPES)
-        diff = git("diff", "--unified=0", "config.yaml", cwd=fresh).splitlines()[4:]
-        assert not [line for line in diff if line.startswith("-")]
-        config = yaml.safe_load((fresh / "config.yaml").read_text())
-        assert config["main"]["execute_steps"][-1] == "my_step"
-        assert config["components"]["my_step"]["parameters"] == {
-            "one": "",
-            "two": 3,
-            "three": {"a": [1, 2]},
-            "four": True,
-            "five": 0.5,
-            "source": "raw_data.parquet:latest",
-            "result": "made.txt",
-            "model": "models:/fuel_economy@champion",
-            "page": "https://example.org/",
-        }
-
     @pytest.mark.slow
     def test_windows_line_ends_stay(self, scaffold, fresh):
         text = (fresh / "config.yaml").read_text()
@@ -139,7 +129,6 @@ class TestRegistering:
         "text",
         [
             "main: {execute_steps: [eda]}\ncomponents: {eda: {}}\n",
-            "main:\n  execute_steps: []\ncomponents:\n  eda: {}\n",
             "main: [\n",
         ],
     )
@@ -233,7 +222,7 @@ COMPONENT = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(answers=COMPONENT)
 def test_whatever_is_answered_it_can_be_read(tmp_path_factory, answers):
     folder = tmp_path_factory.mktemp("any")
@@ -272,23 +261,25 @@ def test_whatever_is_answered_it_can_be_read(tmp_path_factory, answers):
 
 
 @pytest.mark.slow
-def test_eight_components_at_random_run(tmp_path):
+def test_components_of_each_kind_run(tmp_path):
     folder = clone(tmp_path / "clone")
-    names = [f"step_{number}" for number in range(8)]
-    declared = ["a", "b:int=7", "c:json=[1, 2]", "d:bool=true", "e:output=made.txt"]
-    random = Random(20)
-    for number, name in enumerate(names):
-        chosen = ", ".join(random.sample(declared, number % 6))
-        given = shlex.quote(f"parameters={chosen}")
+    declared = {
+        "none": ("run.sh", ""),
+        "two": ("run.ipynb", " b:int=7 , a"),
+        "five": ("run.py", "c:json=[1, 2], a, e:output=made.txt, d:bool=true, b:int=7"),
+    }
+    for name, (script, parameters) in declared.items():
+        given = shlex.quote(f"parameters={parameters}")
         ran = type_in(
             folder,
-            f"cookiecutter cookie-mlflow-step -o src --no-input step_name={name} {given}",
+            "cookiecutter cookie-mlflow-step -o src --no-input "
+            f"step_name={name} script_name={script} {given}",
             HOME=str(tmp_path),
         )
         assert ran.returncode == 0, ran.stdout
-    ran = type_in(folder, f"python main.py --steps={','.join(names)}")
+    ran = type_in(folder, f"python main.py --steps={','.join(declared)}")
     assert ran.returncode == 0, ran.stdout
     store = store_of(folder)
     children = store.children(store.pipeline())
-    assert [run.info.run_name for run in children] == names
+    assert [run.info.run_name for run in children] == [*declared]
     assert {run.info.status for run in children} == {"FINISHED"}

@@ -64,14 +64,6 @@ def test_a_text_becomes_a_value_of_the_type(kind, text, value):
     assert Parameter("x", kind, default="").parse(text) == value
 
 
-def test_what_is_refused_says_the_value_the_type_and_the_cure():
-    told = "'1.5' is not of the type int: write a whole number, such as 42."
-    with pytest.raises(UserError, match=told):
-        Parameter("x", "int").parse("1.5")
-    with pytest.raises(UserError, match="a value is required: an artifact to use, as name:version"):
-        Parameter("x", "artifact").parse("")
-
-
 def test_names_tell_nothing_where_types_are_declared():
     def types(**declared):
         project = Project({name: Parameter(name, type) for name, type in declared.items()})

@@ -64,11 +64,6 @@ def test_a_file_that_is_no_table(project, tmp_path):
     refused(project, f"data.file_url={broken}", *told, count=1)
 
 
-def test_a_value_of_the_wrong_type(project):
-    overrides = "main.steps=basic_cleaning cleaning.max_comb_mpg=many"
-    refused(project, overrides, "'many' is not of the type float: write a number")
-
-
 def test_a_failed_check_stops_the_pipeline_and_leaves_its_tables(project, tmp_path):
     steps = "main.steps=[basic_cleaning,data_check,data_split]"
     limits = "checks.max_null_share=0.1 components.data_check.parameters.max_comb_mpg=50"

@@ -59,11 +59,10 @@ def test_the_tree_of_the_readme_is_that_of_the_repository():
 NOT_OURS = {"source", "conda", "pip", "export", "curl"}
 
 
-@pytest.mark.parametrize("document", ["README.md", "MLpipeline.md", "CONTRIBUTING.md"])
-def test_commands_name_what_exists(document):
+def test_commands_name_what_exists():
     """Folders, make targets, entry points, parameters, components, and keys of config.yaml."""
-    overrides = []
-    for command in commands(document):
+    overrides, documents = [], ["README.md", "MLpipeline.md", "CONTRIBUTING.md"]
+    for command in (command for document in documents for command in commands(document)):
         match shlex.split(command):
             case ["mlflow", "run", project, *options] if (ROOT / project / "MLproject").exists():
                 overrides += overrides_of(ROOT / project, options)
@@ -84,9 +83,8 @@ def test_commands_name_what_exists(document):
     # needs packages that do not come with the template, and brings keys of its own.
     chosen = ("+search=", "hydra/", "hydra.")
     checked = {each for each in overrides if not each.startswith(chosen)}
-    if checked:
-        flags_first = sorted(checked, key=lambda each: not each.startswith("-"))
-        compose_config(flags_first, ROOT)
+    flags_first = sorted(checked, key=lambda each: not each.startswith("-"))
+    compose_config(flags_first, ROOT)
 
 
 def overrides_of(project: Path, options: list[str]) -> list[str]:

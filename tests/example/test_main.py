@@ -124,23 +124,8 @@ def test_a_components_parameters_reproduce_it(typed, store):
     )
 
 
-def test_an_override(typed, store):
-    typed("python main.py --steps=train_model modeling.random_forest.n_estimators=10")
-    pipeline = store.pipeline()
-    assert pipeline.data.params["modeling.random_forest.n_estimators"] == "10"
-    (run,) = store.children(pipeline)
-    assert run.data.params["random_forest.n_estimators"] == "10"
-
-
 class TestMainPy:
     """Without MLflow's launcher; it takes Hydra's own syntax."""
-
-    def test_what_is_not_in_execute_steps_runs_if_it_is_named(self, typed, store):
-        named = "main.execute_steps=[data_extraction] main.steps=basic_cleaning"
-        typed(f"python main.py {named} cleaning.max_comb_mpg=40")
-        (run,) = store.children(store.pipeline())
-        assert run.info.run_name == "basic_cleaning"
-        assert run.data.params["max_comb_mpg"] == "40"
 
     def test_what_is_not_in_execute_steps_does_not_run(self, typed, store):
         """In an experiment by the environment; and without wandb being imported."""
@@ -195,6 +180,7 @@ def test_another_data_file_and_steps_in_any_order(typed, store):
     typed(f"python main.py --steps='basic_cleaning, data_extraction' {new}")
     pipeline = store.pipeline("cars_2021")
     assert pipeline.info.run_name == "cars_2021"
+    assert pipeline.data.params["data.file_url"] == "resources/data/epa_fuel_economy_2021.csv"
     extraction, cleaning = store.children(pipeline, "cars_2021")
     assert names([extraction, cleaning]) == ["data_extraction", "basic_cleaning"]
     assert extraction.data.metrics["rows"] == 1108

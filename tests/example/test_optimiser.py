@@ -29,6 +29,7 @@ def optuna(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_an_optimiser_goes_on_where_it_was(small, optuna):
     search = (small / "search/random_forest.yaml").read_text()
     start = search.index("      # How many words")

@@ -10,6 +10,14 @@ from _utils.artifacts.index import outputs_of
 
 
 @pytest.mark.slow
+def test_another_store_makes_everything_anew(project, tmp_path):
+    place = f"main.artifact_store=reference main.storage_url={tmp_path}"
+    plan = type_in(project, f"python main.py main.plan=true --steps=basic_cleaning {place}")
+    told = f"parameter main.artifact_store mlflow -> reference {tmp_path.as_uri()}"
+    assert told in plan.stdout
+
+
+@pytest.mark.slow
 def test_reference_in_an_object_store(s3, tracking_server, store, tmp_path):
     variables = {**s3.variables, "MLFLOW_TRACKING_URI": tracking_server.url}
     in_s3 = "main.artifact_store=reference main.storage_url=s3://bucket/folder"

@@ -67,13 +67,13 @@ def edited(project):
 
 def test_nothing_changed(run, project):
     ran, text = run()
-    assert ran == ["data_extraction"]  # it reads the outside world
+    assert ran == []
     store = store_of(project)
     pipeline = store.pipeline()
     children = store.children(pipeline)
     assert [child.info.run_name for child in children] == COMPONENTS
     assert {child.info.status for child in children} == {"FINISHED"}
-    for child in children[1:]:
+    for child in children:
         source = store.client.get_run(child.data.tags["reused_from"])
         assert source.info.run_name == child.info.run_name
         assert source.data.metrics == child.data.metrics
@@ -91,16 +91,12 @@ def test_what_depends_on_a_parameter_and_what_is_named_run_again(run, planned):
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", plan["train_random_forest"])
     assert plan["evaluation"] == "random_forest will be new"
     assert "-> random_forest:?" in text
-    options += " main.rerun=[basic_cleaning]"
-    ran, text = run(options)
-    # What follows the cleaning is reused, for the bytes come out the same.
-    expected = ["data_extraction", "basic_cleaning", "train_random_forest", "evaluation"]
-    assert ran[:4] == expected
-    # What uses the champion runs if there is another one
-    assert ("batch_scoring" in ran) == ("\nPromoted version" in text)
+    steps = "main.steps=[basic_cleaning,data_split,train_random_forest,evaluation]"
+    ran, text = run(f"{options} {steps} main.rerun=[basic_cleaning]")
+    # data_split is reused, for the bytes come out the same
+    assert ran == ["basic_cleaning", "train_random_forest", "evaluation"]
     assert re.search(r"parameter random_forest.n_estimators \d+ -> 7", text)
     plan, _ = planned(options)
-    assert plan["data_split"].startswith("same as run")
     assert plan["evaluation"].startswith("same as run")
 
 
@@ -157,19 +153,12 @@ def test_in_another_clone_and_experiment_the_same_store_and_bytes_serve(project,
     assert "1/1 eda reused" in ran.stdout  # `latest` is what was reused there
 
 
-def test_another_store_makes_everything_anew(planned, tmp_path):
-    place = f"main.artifact_store=reference main.storage_url={tmp_path}"
-    plan, _ = planned(f"main.steps=basic_cleaning {place}")
-    told = f"parameter main.artifact_store mlflow -> reference {tmp_path.as_uri()}"
-    assert told in plan["basic_cleaning"]
-
-
 class TestPlan:
     def test_in_a_fresh_clone_nothing_is_left(self, tmp_path):
         folder = clone(tmp_path / "clone")
         ran = type_in(folder, "python main.py main.plan=true")
         assert ran.returncode == 0, ran.stdout
-        assert "always runs (caching is off)" in ran.stdout
+        assert "run   data_extraction  never ran" in ran.stdout
         left = type_in(folder, "git status --porcelain --ignored").stdout
         assert "mlflow" not in left and "mlruns" not in left
 
@@ -177,7 +166,7 @@ class TestPlan:
         before = len(store_of(project).runs())
         ran = type_in(project, "mlflow run . -e plan --env-manager local")
         assert "reuse eda  same as run" in ran.stdout
-        assert "run   data_extraction  always runs (caching is off)" in ran.stdout
+        assert "reuse data_extraction  same as run" in ran.stdout
         assert len(store_of(project).runs()) == before
 
     def test_the_diagram_of_the_documentation(self, project):

@@ -39,8 +39,9 @@ def test_the_exit_status_is_that_of_the_command_not_of_srun(
     folder = tmp_path / "src/trial"
     (tmp_path / "bin").mkdir()
     folder.mkdir(parents=True)
-    (tmp_path / "bin/srun").write_text(f"#!/bin/bash\n{srun}\n")
-    (tmp_path / "bin/srun").chmod(0o755)
+    for name, lines in {"srun": srun, "sleep": "exec /bin/sleep 0.1"}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{lines}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
     project = f"name: trial\nentry_points: {{main: {{command: '{command}'}}}}\n"
     (folder / "MLproject").write_text(project)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")

@@ -45,7 +45,7 @@ def model():
 
 @pytest.mark.parametrize(
     ("column", "null"),
-    [(NUMERIC[0], np.nan), (CATEGORICAL[0], None), (CATEGORICAL[0], np.nan), (TEXT, None)],
+    [(NUMERIC[0], np.nan), (CATEGORICAL[0], None), (TEXT, None)],
 )
 def test_null_column(model, column, null):
     frame = cars(**{column: [null] * 3})
@@ -59,12 +59,8 @@ def test_null_column(model, column, null):
 @pytest.mark.parametrize(
     "columns",
     [
-        {CATEGORICAL[0]: ["a", None, "a"]},
-        {NUMERIC[0]: [1, None, 3]},
-        {TEXT: ["Golf", None, "Polo"]},
-        {CATEGORICAL[0]: "never seen"},
-        {TEXT: "never seen"},
-        {"one_more": 1},
+        {CATEGORICAL[0]: ["a", None, "a"], NUMERIC[0]: [1, None, 3], TEXT: ["Golf", None, "Polo"]},
+        {CATEGORICAL[0]: "never seen", TEXT: "never seen", "one_more": 1},
     ],
 )
 def test_odd_values(model, columns):
@@ -75,13 +71,13 @@ def test_order_of_columns_does_not_matter(model):
     assert (model.predict(cars()[cars().columns[::-1]]) == model.predict(cars())).all()
 
 
-@pytest.mark.parametrize("max_features", [1, 10_000, 1.0, "sqrt"])
+@pytest.mark.parametrize("max_features", [10_000, "sqrt"])
 def test_max_features(max_features):
     model = build_model(cars()[TEXT], 10, FOREST | {"max_features": max_features})
     assert np.isfinite(model.fit(cars(), [40.0, 30.0, 20.0]).predict(cars())).all()
 
 
-@pytest.mark.parametrize("number", [1, 7, 1000])
+@pytest.mark.parametrize("number", [7, 1000])
 def test_max_tfidf_features(number):
     texts = [*cars()[TEXT], *(f"w{each} w{each % 50}" for each in range(99)), None]
     frame = pd.concat([cars()] * 40)[: len(texts)].assign(**{TEXT: texts})
@@ -149,14 +145,13 @@ def test_real_data(real):
     assert feature_importance(model).index[0] == "engine_displacement"
 
 
-@pytest.mark.parametrize("codes", [[1.0, 3.0, None], ["1", 3, None], [1, 3, 1]])
-def test_codes_that_are_numbers_in_json_are_the_texts_of_training(codes):
+def test_codes_that_are_numbers_in_json_are_the_texts_of_training():
     known = pd.concat([cars(car_truck=["1", "3", None])] * 5, ignore_index=True)
-    model = build_model(known[TEXT], 10, FOREST).fit(known, [40.0, 30.0, 20.0] * 5)
-    texts = [None if code is None else str(int(code)) for code in codes]
-    frames = [cars(car_truck=pd.Series(each, dtype="object")) for each in (texts, codes)]
-    as_texts, as_numbers = (model["encoder"].transform(frame) for frame in frames)
-    assert np.array_equal(as_texts, as_numbers)
+    encoder = build_model(known[TEXT], 10, FOREST).fit(known, [40.0, 30.0, 20.0] * 5)["encoder"]
+    as_texts = encoder.transform(cars(car_truck=["1", "3", None]))
+    for codes in ([1.0, 3.0, None], ["1", 3, None], [1, 3, None]):
+        frame = cars(car_truck=pd.Series(codes, dtype="object"))
+        assert np.array_equal(as_texts, encoder.transform(frame))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ def result(name, **metrics):
     return Result(name, "FINISHED", 1.0, "run", metrics, {})
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def typed():
     """What Hydra knows of a command with overrides, one of them with a password."""
     overrides = ["main.storage_url='https://me:s3cret@host'", "main.on_alarm=report"]

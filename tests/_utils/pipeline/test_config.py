@@ -30,14 +30,15 @@ data: {url: ""}
 components:
   eda: {parameters: {url: "${data.url}"}}
 """
+HYDRA = "hydra: {output_subdir: null, run: {dir: .}}\n"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a config, another one, and config groups."""
     folder = tmp_path_factory.mktemp("proj #1 %20")
-    (folder / "config.yaml").write_text(CONFIG)
-    (folder / "other.yaml").write_text(f"{CONFIG}extra: {{a: 1}}\n")
+    (folder / "config.yaml").write_text(CONFIG + HYDRA)
+    (folder / "other.yaml").write_text(f"{CONFIG}{HYDRA}extra: {{a: 1}}\n")
     for name in ("model", "groups/size"):
         (folder / name).mkdir(parents=True)
         (folder / name / "small.yaml").write_text("depth: 1\n")
@@ -56,20 +57,18 @@ def faults(folder):
 
 
 def test_the_templates_own_config_is_fine():
-    compose_config(["-m", "split.seed=1,2"], ROOT)
+    compose_config([], ROOT)
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["+model=small", "model.depth=2"],
-        ["--config-name=other", "extra.a=2"],
+        ["--config-name=other", "+model=small", "model.depth=2", "extra.a=2"],
         ["--config-dir={folder}/groups", "+size=small", "size.depth=2"],
         ["hydra.searchpath=['file://{folder}/groups']", "+size=small", "size.depth=2"],
-        ["~data.url=''", "+data.url=x", "+new=1", "++main.reuse=false"],
-        ["main.experiment_name='2026'", "main.rerun=eda", "main.plan=mermaid", "~components.eda"],
+        ["~data.url=''", "+data.url=x", "+new=1", "++main.reuse=false", "main.rerun=eda"],
+        ["main.experiment_name='2026'", "main.plan=mermaid", "~components.eda"],
         ["main.experiment_name=${hydra:job.name}"],
-        ["-m", "main.reuse=true,false", "main.objective.direction=maximize"],
     ],
 )
 def test_what_hydra_composes_is_fine(folder, arguments):
@@ -129,13 +128,10 @@ def test_a_key_that_is_missing():
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("~main", "main=null: input should be a valid section"),
-        ("components.eda.parameters=[1]", "Cannot merge DictConfig with ListConfig"),
         ("hydra=1", "The config cannot be composed: Config group override must be"),
         ("hydra.job.chdir=x", "hydra.job.chdir=x: Value 'x' is not a valid bool"),
         ("model=small", "To append to your default list use +model=small"),
         ("main.storage_url=~/x", "override main.storage_url=~/x cannot be read"),
-        ("main.seed=1,2", "unknown config key"),
         ("data.url=1,2", "data.url=1,2: add -m for a sweep, or write [a,b]."),
         (f"+{'x' * 300}=1", "The config cannot be composed"),
     ],
@@ -147,9 +143,7 @@ def test_an_override_that_cannot_work(faults, override, told):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["+model=small", "model.dept=2"], "'model.dept': did you mean 'model.depth'?"),
-        (["--config-name=other", "extra.b=2"], "'extra.b': did you mean 'extra.a'?"),
-        (["-m", "mian.x=1,2"], "unknown config key 'mian.x'"),
+        (["--config-name=other", "+model=small", "model.dept=2"], "did you mean 'model.depth'?"),
         (["--config-name=nope"], "Cannot find primary config 'nope'"),
         (hydra_arguments(["--hydra-options=main.reuse = false"]), "no spaces around the ="),
         (["main.reuse"], "no spaces around the ="),
@@ -210,14 +204,12 @@ def test_variables_stay_as_written_in_parameters_only(monkeypatch):
     ("arguments", "runs_here"),
     [
         ([], True),
-        (["-m", "main.reuse=true,false"], False),
-        (["hydra.mode=MULTIRUN", "main.reuse=true,false"], False),
         (["--cfg", "job"], False),
         (["hydra.run.dir=outputs"], False),
     ],
 )
-def test_hydra_itself_runs_what_is_more_than_one_run_in_this_folder(arguments, runs_here):
-    config = compose_config(arguments, ROOT)
+def test_hydra_itself_runs_what_is_more_than_one_run_in_this_folder(folder, arguments, runs_here):
+    config = compose_config(arguments, folder)
     assert (config is not None) == runs_here
     assert not runs_here or "hydra" not in config
 

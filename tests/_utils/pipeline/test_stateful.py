@@ -203,7 +203,7 @@ class Pipelines(RuleBasedStateMachine):
 class TestPipelines(Pipelines.TestCase):
     settings = settings(
         Pipelines.TestCase.settings,
-        max_examples=20,
+        max_examples=12,
         stateful_step_count=15,
         derandomize=True,
         # A failing example is not made smaller: that takes longer than a test may

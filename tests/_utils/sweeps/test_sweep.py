@@ -4,12 +4,14 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
+from conftest import ROOT
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from _utils import internals
 from _utils.errors import UserError
+from _utils.pipeline.compose import compose_config
 from _utils.sweeps import SweepRun, slurm, sweep
 from _utils.sweeps.jobs import JOB
 
@@ -19,6 +21,16 @@ CONFIG = OmegaConf.create(
         "hydra": {"runtime": {"choices": {"hydra/launcher": "basic"}}, "launcher": {}},
     }
 )
+
+
+@pytest.mark.parametrize("asked", ["-m", "hydra.mode=MULTIRUN"])
+def test_hydra_itself_runs_a_sweep(asked):
+    assert compose_config([asked, "main.reuse=true,false"], ROOT) is None
+
+
+def test_unknown_keys_of_a_sweep_are_told():
+    with pytest.raises(UserError, match=r"^unknown config key 'mian.x'"):
+        compose_config(["-m", "mian.x=1,2"], ROOT)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,6 @@ def bucket(s3, monkeypatch):
         monkeypatch.setenv(name, value)
     s3.files.pipe("bucket/year/cars.csv", CSV)
     return "s3://bucket"
-    server.stop()
 
 
 def refusal(url, folder):
@@ -109,6 +108,7 @@ def test_an_object_of_s3_is_downloaded(bucket, tmp_path):
     assert (path, path.read_bytes()) == (tmp_path / "cars.csv", CSV)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["missing.csv", "year"])
 def test_what_is_no_object_of_s3_is_refused(bucket, tmp_path, name):
     assert f"{bucket}/{name}: not found" in refusal(f"{bucket}/{name}", tmp_path)

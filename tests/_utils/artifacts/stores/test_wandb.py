@@ -1,5 +1,6 @@
 """Weights & Biases: the real client against a double of the service."""
 
+import json
 import os
 import subprocess
 import sys
@@ -120,32 +121,40 @@ def test_an_artifact_is_not_gone_if_the_server_is(tmp_path):
     assert "http://127.0.0.1:1" in ran.stderr and "is gone" not in ran.stderr
 
 
+WRONG = [
+    ({"WANDB_MODE": "offline"}, "mode offline hands no"),
+    ({"WANDB_MODE": "disabled"}, "mode disabled hands no"),
+    ({"WANDB_API_KEY": ""}, "`wandb login`, or set WANDB_API_KEY"),
+    ({"WANDB_API_KEY": "0" * 40}, "Check the key"),
+    ({"WANDB_BASE_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
+]
+# Each in a process of its own, for W&B reads its settings once
+FAULTS = """
+import json, os, sys
+from _utils.artifacts.stores import wandb_store
+for variables in json.loads(sys.argv[1]):
+    if not os.fork():
+        os.environ |= variables
+        print(*map(" ".join, map(str.split, wandb_store.faults())), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
 class TestFaults:
     def test_none(self):
         assert wandb_store.faults() == []
 
-    @pytest.mark.parametrize(
-        ("variables", "fault"),
-        [
-            ({"WANDB_MODE": "offline"}, "mode offline hands no"),
-            ({"WANDB_MODE": "disabled"}, "mode disabled hands no"),
-            ({"WANDB_API_KEY": ""}, "`wandb login`, or set WANDB_API_KEY"),
-            ({"WANDB_API_KEY": "0" * 40}, "Check the key"),
-            ({"WANDB_BASE_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
-        ],
-    )
-    def test_each_is_told_with_its_cure(self, service, tmp_path, variables, fault):
-        """In a process of its own, for W&B reads its settings once."""
-        environment = {**os.environ, "HOME": str(tmp_path), **variables}
-        code = "from _utils.artifacts.stores import wandb_store; print(*wandb_store.faults())"
+    def test_each_is_told_with_its_cure(self, service, tmp_path):
         ran = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", FAULTS, json.dumps([variables for variables, _ in WRONG])],
             cwd=ROOT / "src",
-            env=environment,
+            env={**os.environ, "HOME": str(tmp_path)},
             capture_output=True,
             text=True,
         )
-        assert fault in ran.stdout and "main.artifact_store=mlflow" in ran.stdout, ran.stderr
+        for told, (_, fault) in zip(ran.stdout.splitlines(), WRONG, strict=True):
+            assert fault in told and "main.artifact_store=mlflow" in told, ran.stderr
         assert service.key not in ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr
 
@@ -170,6 +179,7 @@ def test_the_installed_version_is_the_highest_of_the_pinned_range():
     assert BOUNDS["<"] == f"0.{int(minor) + 1}"
 
 
+@pytest.mark.nightly
 def test_the_contract_holds_with_the_lowest_version_of_the_pinned_range(tmp_path):
     uv = [sys.executable, "-m", "uv", "pip"]
     frozen = subprocess.run([*uv, "freeze"], capture_output=True, text=True, check=True).stdout
