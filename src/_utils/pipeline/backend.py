@@ -81,15 +81,11 @@ def start_process(
     """
     variables = {**os.environ, **local.get_run_env_vars(run_id, experiment_id)}
     variables |= local.get_databricks_env_vars(local.mlflow.get_tracking_uri())
-    reader, writer = os.pipe()
-    try:
-        process = start_component(command, folder, variables, writer) or subprocess.Popen(
-            words, cwd=folder, env=variables, stdout=writer, stderr=subprocess.STDOUT
-        )
-    finally:
-        os.close(writer)
+    process = start_component(command, folder, variables) or subprocess.Popen(
+        words, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     started = local.LocalSubmittedRun(run_id, process)
-    started.output = os.fdopen(reader, "rb")
+    started.output = process.stdout
     return started
 
 

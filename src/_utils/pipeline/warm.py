@@ -43,16 +43,13 @@ def libraries_of_later() -> list[str]:
     return [line for folder in later for line in imports_of(folder)]
 
 
-def start_component(
-    command: str, folder: str, variables: dict[str, str], output: int
-) -> WarmProcess | None:
+def start_component(command: str, folder: str, variables: dict[str, str]) -> WarmProcess | None:
     """Start a command as `bash -c <command>` would start it; None if that cannot be.
 
     Args:
         command: A Python command, with the activation of its environment before it.
         folder: Where it works, the component's.
         variables: All of its environment.
-        output: The number of the file that it writes to.
     """
     activation, words = words_of(command, Path(folder))
     if not (words and told(WARM_PARENTS)):
@@ -60,7 +57,6 @@ def start_component(
     try:
         return start_warm(
             warm_parent(activation, variables),
-            (0, output, output),
             imports=imports_of(Path(folder)),
             later=libraries_of_later(),
             words=words,

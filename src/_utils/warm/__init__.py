@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 
@@ -43,8 +43,8 @@ class WarmProcess:
 
     returncode: int | None = None
 
-    def __init__(self, pid: int, connection: socket.socket):
-        self.pid, self._connection = pid, connection
+    def __init__(self, pid: int, connection: socket.socket, stdout: BinaryIO):
+        self.pid, self._connection, self.stdout = pid, connection, stdout
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None if the process still runs."""
@@ -136,28 +136,32 @@ def warm_parent(activation: str, variables: dict[str, str]) -> Path:
     return address
 
 
-def start_warm(address: Path, files: Iterable[int], **request: Any) -> WarmProcess:
-    """Let a warm parent fork a process.
+def start_warm(address: Path, **request: Any) -> WarmProcess:
+    """Let a warm parent fork a process, which writes all to a pipe, the `stdout` of the result.
 
     Args:
         address: Of the warm parent.
-        files: The numbers of what becomes stdin, stdout and stderr.
         request: As `parent.py` says.
 
     Raises:
         ColdStart: It cannot.
     """
+    reader, writer = os.pipe()
+    output = os.fdopen(reader, "rb")
     try:
-        connection = send(address, files, **request)
+        connection = send(address, (0, writer, writer), **request)
         answer = json.loads(connection.recv(LARGEST_ANSWER) or "{}")
-    except ConnectionError:
-        raise ColdStart("the process that has them was killed") from None
+        if pid := answer.get("pid"):
+            return WarmProcess(pid, connection, output)
+        connection.close()
+        reason = answer.get("reason", "the process that has them was killed")
     except OSError as error:
-        raise ColdStart(str(error)) from error
-    if pid := answer.get("pid"):
-        return WarmProcess(pid, connection)
-    connection.close()
-    raise ColdStart(answer.get("reason", "the process that has them was killed"))
+        is_gone = isinstance(error, ConnectionError)
+        reason = "the process that has them was killed" if is_gone else str(error)
+    finally:
+        os.close(writer)
+    output.close()
+    raise ColdStart(reason)
 
 
 def send(address: Path, files: Iterable[int] = (), **message: Any) -> socket.socket:

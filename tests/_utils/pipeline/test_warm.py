@@ -66,14 +66,12 @@ def run(component, source, command="python run.py", variables=None, stdin=None):
     """Run a command warm, with this as its run.py; returns the exit code and what it printed."""
     if source is not None:
         (component / "run.py").write_text(source, encoding="utf-8")
-    reader, writer = os.pipe()
-    process = warm.start_component(
-        command, str(component), {**os.environ, **(variables or {})}, writer
-    )
-    os.close(writer)
-    with os.fdopen(reader, "rb") as output:
+    process = warm.start_component(command, str(component), os.environ | (variables or {}))
+    if not process:
+        return None
+    with process.stdout as output:
         text = output.read().decode()
-    return (process.wait(), text) if process else None
+    return process.wait(), text
 
 
 def parents():
@@ -209,11 +207,9 @@ def test_a_component_outlives_its_warm_parent_and_the_next_starts_cold(component
     stdin, typed = os.pipe()
     kept = os.dup(0)
     os.dup2(stdin, 0)
-    reader, writer = os.pipe()
-    process = warm.start_component("python run.py", str(component), {**os.environ}, writer)
+    process = warm.start_component("python run.py", str(component), {**os.environ})
     os.dup2(kept, 0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as output:
+    with process.stdout as output:
         assert output.readline() == b"1\n"
         (parent,) = parents()
         parent.kill()
@@ -233,15 +229,15 @@ def test_a_component_ends_with_the_process_that_waits_for_it(component):
         "from _utils.pipeline import warm; from _utils.warm import warm_starts\n"
         "with warm_starts(True):\n"
         f"    folder, variables = {str(component)!r}, {{**os.environ}}\n"
-        "    process = warm.start_component('python run.py', folder, variables, 1)\n"
-        "    print(process.pid, flush=True)\n"
+        "    process = warm.start_component('python run.py', folder, variables)\n"
+        "    print(process.pid, process.stdout.readline(), flush=True)  # it has begun\n"
         "    process.wait()\n"
     )
     root = Path(warm.__file__).parents[3]
     variables = {name: value for name, value in os.environ.items() if name != "WARM_PARENTS"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code], cwd=root, env=variables, **pipes) as owner:
-        pid = int(sorted([owner.stdout.readline(), owner.stdout.readline()])[1])
+        pid = int(owner.stdout.readline().split()[0])
         descendants = psutil.Process(owner.pid).children(recursive=True)
         assert pid in [each.pid for each in descendants]
         assert psutil.Process(pid).name() == "step"
