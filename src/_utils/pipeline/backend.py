@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from _utils.capabilities import has_capability, load_capability
+from _utils.environment import told
 from _utils.internals import backend_parts, load_mlproject
 from _utils.pipeline.environments import one_at_a_time
 from _utils.pipeline.warm import start_component
@@ -79,7 +80,9 @@ def start_process(
         run_id: The run.
         command: What bash is to run, if it may start warm.
     """
+    server = told("MLFLOW_TRACKING_URI", local.mlflow.get_tracking_uri())
     variables = {**os.environ, **local.get_run_env_vars(run_id, experiment_id)}
+    variables["MLFLOW_TRACKING_URI"] = server
     variables |= local.get_databricks_env_vars(local.mlflow.get_tracking_uri())
     process = start_component(command, folder, variables) or subprocess.Popen(
         words, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

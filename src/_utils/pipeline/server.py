@@ -93,7 +93,7 @@ def open_tracking_store() -> str:
 
 @cache
 def serve_tracking_store() -> None:
-    """Let this process and its components talk to the tracking database through one server.
+    """Let components talk to the tracking database through one server; main.py itself needs none.
 
     Opening the database costs each process most of a second, for the libraries it takes; asking a
     server does not. The server listens on 127.0.0.1 and ends with this process. Other users of the
@@ -109,8 +109,8 @@ def serve_tracking_store() -> None:
     lock = FileLock(f"{database}.lock") if database else nullcontext()
     with lock, database_faults(uri):
         app = tracking_app(uri, (folder / "mlruns").as_uri())
-    mlflow.set_tracking_uri(_start(app))
-    mlflow.set_registry_uri(mlflow.get_tracking_uri())  # tracking_app has set it to the database
+    tell("MLFLOW_TRACKING_URI", address := _start(app))
+    tell("MLFLOW_REGISTRY_URI", address)  # MLflow's app has set it to the database
 
 
 def _tell_of_server(uri: str) -> None:
