@@ -3,7 +3,6 @@
 import re
 import signal
 
-import psutil
 import pytest
 from conftest import Typed, clone, store_of, type_in
 from small import make_small, sweep_of, wait_for
@@ -62,7 +61,7 @@ def test_a_killed_worker_is_told_and_the_same_again_runs_what_is_missing(small):
     wait_for((small / "outputs/started-longer").exists)
     workers = [each for each in typed.at_work("loky") if "resource_tracker" not in each.cmdline()]
     working = typed.at_work("run.py")
-    psutil.Process(working[0].pid).parent().send_signal(signal.SIGKILL)
+    next(each for each in workers if "LokyProcess" in " ".join(each.cmdline())).kill()
     assert typed.end() == 1
     assert "A process that runs jobs was killed" in typed.text
     assert "Traceback" not in typed.text
