@@ -130,7 +130,8 @@ class TestMainPy:
     def test_what_is_not_in_execute_steps_does_not_run(self, typed, store):
         """In an experiment by the environment; and without wandb being imported."""
         text = typed(
-            "python -X importtime main.py main.execute_steps=[data_extraction]",
+            "python -X importtime main.py main.execute_steps=[data_extraction] "
+            "main.warm_start=false",
             MLFLOW_EXPERIMENT_NAME="by_environment",
             PYTHONPROFILEIMPORTTIME="1",
         )

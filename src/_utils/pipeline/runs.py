@@ -14,6 +14,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
+from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig, OmegaConf
 
 from _utils.capabilities import load_capability
@@ -106,8 +107,7 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
         if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
             experiment = mlflow.set_experiment(experiment_id=launched.info.experiment_id)
         else:
-            if not find_experiment(config.main.experiment_name):
-                serve_tracking_store()  # which gives the new experiment an absolute folder
+            make_experiment(config.main.experiment_name)
             experiment = mlflow.set_experiment(config.main.experiment_name)
         if count := close_dead_runs():
             console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")
@@ -137,6 +137,15 @@ def start_run(tags: dict[str, str], **options: Any) -> mlflow.ActiveRun:
     run = mlflow.start_run(tags=tags | {PROCESS: process_tag()}, **options)
     mask_tags(run)
     return run
+
+
+def make_experiment(name: str) -> None:
+    """Let the tracking server create an experiment: it knows the folder for artifacts."""
+    if not find_experiment(name):
+        serve_tracking_store()
+        server = MlflowClient(told("MLFLOW_TRACKING_URI", mlflow.get_tracking_uri()))
+        with suppress(MlflowException):  # another pipeline has just created it
+            server.create_experiment(name)
 
 
 def find_experiment(name: str) -> Experiment | None:
