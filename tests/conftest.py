@@ -225,8 +225,12 @@ def scratch_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     import mlflow
     from sqlalchemy import Engine, event
 
-    # Nobody needs this store after a power failure, and a fifth of the time is waiting for the disk
-    event.listen(Engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous = OFF"))
+    # Nobody needs this store after a power failure; waiting for the disk takes a fifth of the time
+    def hurry(opened, _):
+        if isinstance(opened, sqlite3.Connection):
+            opened.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", hurry)
     folder = tmp_path_factory.mktemp("store")
     uri = add_store(folder)
     mlflow.set_tracking_uri(uri)

@@ -104,6 +104,7 @@ def serve_tracking_store() -> None:
     uri, database = mlflow.get_tracking_uri(), sqlite_file()
     if not uri.startswith(DATABASES):
         return
+    _tell_of_server(uri)
     folder = database.parent if database else Path.cwd()
     # Two processes that create one file at once would fail
     lock = FileLock(f"{database}.lock") if database else nullcontext()
@@ -113,6 +114,7 @@ def serve_tracking_store() -> None:
     tell("MLFLOW_REGISTRY_URI", address)  # MLflow's app has set it to the database
 
 
+@cache
 def _tell_of_server(uri: str) -> None:
     """Set what components have to know of a server that may be started for this database."""
     # How a server of the user's own is protected
