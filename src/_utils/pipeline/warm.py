@@ -64,7 +64,7 @@ def start_component(command: str, folder: str, variables: dict[str, str]) -> War
             name=Path(folder).name,
             variables=variables,
         )
-    except ColdStart as reason:
+    except (ColdStart, OSError) as reason:
         console.print(f"    (imports its libraries anew: {reason})", style="dim", highlight=False)
         return None
 

@@ -83,23 +83,28 @@ def warm_starts(is_on: bool) -> Iterator[None]:
 
     The jobs of a sweep take part in what the process above them began.
     """
-    if not (is_on and IS_POSSIBLE) or told(WARM_PARENTS):
-        yield
-        return
-    folder = Path(tempfile.mkdtemp(prefix="warm-"))  # for this user only
-    tell(WARM_PARENTS, f"{os.getpid()} {folder}")
+    folder = None
+    if is_on and IS_POSSIBLE and not told(WARM_PARENTS):
+        with suppress(OSError):  # the disk may be full
+            folder = Path(tempfile.mkdtemp(prefix="warm-"))  # for this user only
+            tell(WARM_PARENTS, f"{os.getpid()} {folder}")
     try:
         yield
     finally:
-        tell(WARM_PARENTS, None)
-        for address in folder.glob("*.socket"):
-            with suppress(OSError), send(address, end=True) as connection:
-                connection.settimeout(PATIENCE)
-                connection.recv(1)  # nothing comes, but the end of the connection
-        for process in started:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(PATIENCE)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder:
+            tell(WARM_PARENTS, None)
+            _end_parents(folder)
+
+
+def _end_parents(folder: Path) -> None:
+    for address in folder.glob("*.socket"):
+        with suppress(OSError), send(address, end=True) as connection:
+            connection.settimeout(PATIENCE)
+            connection.recv(1)  # nothing comes, but the end of the connection
+    for process in started:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def warm_parent(activation: str, variables: dict[str, str]) -> Path:
@@ -115,7 +120,8 @@ def warm_parent(activation: str, variables: dict[str, str]) -> Path:
         if address.exists():
             return address
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            listener.bind(str(address))
+            with _short(address) as place:
+                listener.bind(place)
             listener.listen(socket.SOMAXCONN)
             settings = {"listener": listener.fileno(), "owner": int(owner), "variables": variables}
             process = subprocess.Popen(
@@ -134,6 +140,16 @@ def warm_parent(activation: str, variables: dict[str, str]) -> Path:
                 stdin.write(f"{json.dumps(settings)}\n".encode())
             started.append(process)
     return address
+
+
+@contextmanager
+def _short(address: Path) -> Iterator[str]:
+    """Another path of a socket; one in a long TMPDIR has more than the 107 bytes of a socket."""
+    folder = os.open(address.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{folder}/{address.name}"
+    finally:
+        os.close(folder)
 
 
 def start_warm(address: Path, **request: Any) -> WarmProcess:
@@ -168,7 +184,8 @@ def send(address: Path, files: Iterable[int] = (), **message: Any) -> socket.soc
     """Send a warm parent a message, with open files; returns the connection for its answers."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        connection.connect(str(address))
+        with _short(address) as place:
+            connection.connect(place)
         socket.send_fds(connection, [json.dumps(message).encode()], [*files])
     except OSError:
         connection.close()

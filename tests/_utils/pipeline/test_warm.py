@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -57,7 +58,12 @@ def component(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def open_warm_starts():
+def open_warm_starts(tmp_path, monkeypatch):
+    """In a folder whose name is longer than that of a socket can be."""
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     with warm_starts(True):
         yield
 
