@@ -41,7 +41,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     for number, component in enumerate(plan, start=1):
         title = f"[bold]{number}/{len(plan)} {component.name}[/]"
         pinned = component.pinned(versions).with_models_pinned()
-        warm.later[:] = [each.folder for each in plan[number - 1 :]]
+        warm.later[:] = [each.folder for each in plan[number - 1 :] if each.backend == "local"]
         result = run_or_reuse(pinned, pipeline, env_manager, title)
         results.append(result)
         # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.

@@ -33,7 +33,7 @@ def import_ahead(env_manager: str) -> None:
 
     Where MLflow makes environments they are not known yet: the first component waits for its own.
     """
-    if told(WARM_PARENTS) and env_manager == "local":
+    if told(WARM_PARENTS) and later and env_manager == "local":
         with suppress(OSError):
             send_to(warm_parent("", {**os.environ}), later=libraries_of_later()).close()
 
