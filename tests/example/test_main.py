@@ -131,7 +131,7 @@ class TestMainPy:
         """In an experiment by the environment; and without wandb being imported."""
         text = typed(
             "python -X importtime main.py main.execute_steps=[data_extraction] "
-            "main.warm_start=false",
+            "main.reuse=false main.warm_start=false",
             MLFLOW_EXPERIMENT_NAME="by_environment",
             PYTHONPROFILEIMPORTTIME="1",
         )
