@@ -248,7 +248,7 @@ def test_conda(project, tmp_path):
     profile = tmp_path / "conda/etc/profile.d/conda.sh"
     profile.parent.mkdir(parents=True)
     profile.write_text(f'conda() {{ source "{tmp_path}/conda/envs/$2/bin/activate"; }}\n')
-    command = "mlflow run . -P steps=data_extraction"
+    command = "mlflow run . -P steps=data_extraction -P hydra_options=main.reuse=false"
     ran = type_in(project, command, CONDA_EXE=str(conda), **ELSEWHERE)
     assert ran.returncode == 0, ran.stdout
     store = store_of(project)
