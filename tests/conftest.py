@@ -215,8 +215,9 @@ def store_of(folder: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def inputs_are_not_pinned():
-    """What run_components tells components, if a test called it in this process, ends here."""
-    os.environ.pop("ARTIFACTS_PINNED", None)
+    """What a pipeline tells components, if a test called it in this process, ends here."""
+    for name in ("ARTIFACTS_PINNED", "SERVED_STORE"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

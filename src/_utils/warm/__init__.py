@@ -125,11 +125,7 @@ def warm_parent(activation: str, variables: dict[str, str]) -> Path:
             listener.listen(socket.SOMAXCONN)
             settings = {"listener": listener.fileno(), "owner": int(owner), "variables": variables}
             process = subprocess.Popen(
-                [
-                    "bash",
-                    "-c",
-                    f"{activation}exec python {shlex.quote(f'{__file__[:-11]}parent.py')}",
-                ],
+                ["bash", "-c", f"{activation}exec python {shlex.quote(parent.__file__)}"],
                 env={name: value for name, value in variables.items() if name not in parent.FREE},
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.PIPE,

@@ -254,11 +254,11 @@ def test_a_component_ends_with_the_process_that_waits_for_it(component):
     assert not alive
 
 
-def test_parents_end_with_warm_starts(component, monkeypatch):
+def test_parents_end_with_warm_starts(component):
     run(component, "")
     (parent,) = parents()
-    _, folder = os.environ["WARM_PARENTS"].split()
-    monkeypatch.delenv("WARM_PARENTS")
+    outer = os.environ.pop("WARM_PARENTS")
+    _, folder = outer.split()
     with warm_starts(True):
         run(component, "")
         assert len(parents()) == 2
@@ -266,6 +266,7 @@ def test_parents_end_with_warm_starts(component, monkeypatch):
     assert Path(folder).is_dir()
     with warm_starts(False):
         assert run(component, "") is None
+    os.environ["WARM_PARENTS"] = outer
 
 
 def test_only_libraries_are_imported_before(component):
