@@ -183,10 +183,11 @@ def show_as(name: str, words: list[str]) -> None:
         Path("/proc/self/comm").write_text(name[:15], encoding="utf-8")
         fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         start, end = int(fields[45]), int(fields[46])  # where the command line is, in proc(5)
-        line = "\0".join(["python", *words]).encode()[: end - start - 1]
+        # Words apart by spaces, and an end that is no zero, are how setproctitle(3) marks a name
+        line = " ".join(["python", *words]).encode()[: end - start - 2] + b"\0"
         with open("/proc/self/mem", "r+b", buffering=0) as memory:  # noqa: PTH123
             memory.seek(start)
-            memory.write(line.ljust(end - start, b"\0"))
+            memory.write(line.ljust(end - start, b" "))
 
 
 def show_own_frames_only(kind: Any, error: BaseException, trace: Any) -> None:

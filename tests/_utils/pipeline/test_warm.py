@@ -247,7 +247,7 @@ def test_a_component_ends_with_the_process_that_waits_for_it(component):
         descendants = psutil.Process(owner.pid).children(recursive=True)
         assert pid in [each.pid for each in descendants]
         assert psutil.Process(pid).name() == "step"
-        assert psutil.Process(pid).cmdline()[:2] == ["python", "run.py"]
+        assert psutil.Process(pid).cmdline() == ["python", "run.py"]
         owner.kill()
         owner.stdin.close()
     _, alive = psutil.wait_procs(descendants, timeout=20)
