@@ -22,7 +22,7 @@ ui: .venv/ready ## Look at the runs in the browser
 test: .venv/ready ## Run the tests, two files at a time
 	$(PYTEST) -m "not nightly"
 
-test-fast: .venv/ready ## Run the tests that start few processes: 45 seconds
+test-fast: .venv/ready ## Run the tests that start few processes: one minute
 	$(PYTEST) -m "not slow and not nightly"
 
 test-nightly: .venv/ready ## Run what `make test` leaves out: clusters, conda, all packages, browser

@@ -29,8 +29,6 @@ WARM_PARENTS = "WARM_PARENTS"  # variable: the process that warm parents end wit
 IS_POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
 LARGEST_ANSWER = 1 << 16  # bytes
 PATIENCE = 3  # seconds for a warm parent to end; an import that has begun goes on
-
-
 started: list[subprocess.Popen] = []  # the warm parents that are children of this process
 
 
