@@ -10,6 +10,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,22 @@ def is_made_up_name(run_name: str) -> bool:
 
     first, _, rest = run_name.partition("-")
     return first in _GENERATOR_PREDICATES and rest.partition("-")[0] in _GENERATOR_NOUNS
+
+
+@contextmanager
+def outside_notebooks() -> Iterator[None]:
+    """Within this MLflow does not import IPython, a tenth of a second, only to look for a notebook.
+
+    A process that has not imported IPython itself is none.
+    """
+    is_unknown = "IPython" not in sys.modules
+    if is_unknown:
+        sys.modules["IPython"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_unknown:
+            del sys.modules["IPython"]
 
 
 def tracking_app(store_uri: str, artifact_root: str) -> Any:

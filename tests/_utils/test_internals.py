@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import sys
 
 import pytest
 from mlflow.utils import mlflow_tags
@@ -38,6 +39,17 @@ def test_the_installed_version_still_has(name):
         exec(f"from {module} import {attribute}")
     except ImportError:
         pytest.fail(f"{name} is gone: internals.py says what needs it", pytrace=False)
+
+
+def test_ipython_is_not_imported_only_to_look_for_a_notebook(monkeypatch):
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    with internals.outside_notebooks(), pytest.raises(ImportError):
+        import IPython
+    assert "IPython" not in sys.modules
+    import IPython
+
+    with internals.outside_notebooks():
+        assert sys.modules["IPython"] is IPython
 
 
 @pytest.mark.parametrize("name", TAGS)

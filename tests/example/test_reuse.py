@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import COMPONENTS, ROOT, clone, store_of, type_in
+from conftest import COMPONENTS, ENVIRONMENT, ROOT, clone, store_of, type_in
 
 pytestmark = pytest.mark.slow
 
@@ -65,9 +65,14 @@ def edited(project):
         (project / file).write_text(text)
 
 
-def test_nothing_changed(run, project):
+def test_nothing_changed(run, project, monkeypatch):
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPROFILEIMPORTTIME", "1")
     ran, text = run()
     assert ran == []
+    # Neither libraries of the components, nor those of a server
+    imported = {*re.findall(r"^import time: .*\| +(\S+)", text, re.MULTILINE)}
+    assert "sqlalchemy" in imported
+    assert not imported & {"sklearn", "werkzeug.serving", "IPython.core"}
     store = store_of(project)
     pipeline = store.pipeline()
     children = store.children(pipeline)

@@ -38,22 +38,37 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     env_manager = env_manager_of(pipeline)
     versions: dict[str, str] = {}  # name:latest -> version, of what this pipeline has published
     results: list[Result] = []
-    for number, component in enumerate(plan, start=1):
-        title = f"[bold]{number}/{len(plan)} {component.name}[/]"
-        pinned = component.pinned(versions).with_models_pinned()
-        warm.later[:] = [each.folder for each in plan[number - 1 :] if each.backend == "local"]
-        result = run_or_reuse(pinned, pipeline, env_manager, title)
-        results.append(result)
-        # On the pipeline's run too, where pipelines and the jobs of a sweep can be compared.
-        mlflow.log_metrics({f"{result.name}.{key}": value for key, value in result.metrics.items()})
-        if result.failed:
-            break
-        published = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
-        arrow = f" -> {published}" if published else ""
-        console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
-        check_outputs(component, result, plan[number:])
-        versions |= {f"{name}:{LATEST}": version for name, version in result.outputs.items()}
+    metrics: dict[str, float] = {}  # that are not on record yet
+    # Runs that may serve again; from the first component that runs on, for it may take hours, none
+    recent = reuse.recent_runs() if plan and not plan[0].must_run else []
+    try:
+        for number, component in enumerate(plan, start=1):
+            title = f"[bold]{number}/{len(plan)} {component.name}[/]"
+            pinned = component.pinned(versions).with_models_pinned()
+            warm.later[:] = [each.folder for each in plan[number - 1 :] if each.backend == "local"]
+            result = run_or_reuse(pinned, pipeline, env_manager, title, recent)
+            results.append(result)
+            metrics |= {f"{result.name}.{key}": value for key, value in result.metrics.items()}
+            if result.status != "REUSED":
+                record(metrics)
+                recent = []
+            if result.failed:
+                break
+            published = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
+            arrow = f" -> {published}" if published else ""
+            console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
+            check_outputs(component, result, plan[number:])
+            versions |= {f"{name}:{LATEST}": version for name, version in result.outputs.items()}
+    finally:
+        record(metrics)
     return results
+
+
+def record(metrics: dict[str, float]) -> None:
+    """Log these on the pipeline's run too, where pipelines and jobs of a sweep can be compared."""
+    if metrics:
+        mlflow.log_metrics(metrics)
+        metrics.clear()
 
 
 def check_outputs(component: Component, result: Result, later: list[Component]) -> None:
@@ -71,12 +86,16 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
         )
 
 
-def run_or_reuse(component: Component, pipeline: Run, env_manager: str, title: str) -> Result:
+def run_or_reuse(
+    component: Component, pipeline: Run, env_manager: str, title: str, recent: list[Run]
+) -> Result:
     """Reuse a finished run of the component if there is one, or run the component."""
     start, key = time.time(), reuse.cache_key(component)
     jobs = load_capability("sweeps.jobs", SWEEP) if told(SWEEP) else None
     with jobs.one_job_at_a_time(key) if jobs else nullcontext():
-        source, reasons = reuse.decide(component, key, pipeline.info.experiment_id)
+        source, reasons = None, [component.must_run]
+        if jobs or not component.must_run:
+            source, reasons = reuse.decide(component, key, pipeline.info.experiment_id, recent)
         if not reasons:
             console.print(f"{title} [dim]reused from {source.info.run_id}[/]", highlight=False)
             run_id = reuse.record_reuse(component, source, pipeline)

@@ -15,7 +15,7 @@ from _utils.pipeline.config import read_config
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.processes import faults_told
 from _utils.pipeline.report import console, print_that_there_is_nothing
-from _utils.pipeline.reuse import cache_key, decide
+from _utils.pipeline.reuse import cache_key, decide, recent_runs
 from _utils.pipeline.runs import find_experiment
 from _utils.pipeline.server import check_machine, open_tracking_store, sqlite_file
 
@@ -50,6 +50,7 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
         print_that_there_is_nothing()
     pins: dict[str, str] = {}  # name:latest -> version
     expected: dict[str, str] = {}
+    recent = recent_runs()
     for component in plan:
         component = component.pinned(pins).with_models_pinned()
         new = [ref for ref in component.inputs.values() if ref.endswith(f":{LATEST}")]
@@ -57,7 +58,7 @@ def print_decisions(plan: list[Component], experiment_id: str) -> None:
         if new and not component.must_run:
             reasons = [f"{parse_reference(reference)[0]} will be new" for reference in new]
         else:
-            run, reasons = decide(component, cache_key(component), experiment_id)
+            run, reasons = decide(component, cache_key(component), experiment_id, recent)
             versions = versions_of(run)
         pins |= {f"{name}:{LATEST}": version for name, version in versions.items()}
         expected |= versions if reasons else {}

@@ -8,6 +8,9 @@ that was killed is never taken for a whole one.
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from mlflow.entities import Metric, Param, Run
 from _utils import internals
 from _utils.artifacts import is_present
 from _utils.artifacts.digests import digest_of
-from _utils.artifacts.index import all_experiments, all_pages, outputs_of
+from _utils.artifacts.index import FINISHED, NEWEST, all_experiments, all_pages, outputs_of
 from _utils.artifacts.stores import chosen_place
 from _utils.environment import told
 from _utils.pipeline.component import Component
@@ -29,11 +32,13 @@ from _utils.variables import counted
 CACHE_KEY = "cache_key"
 CACHE_KEY_FILE = "cache_key.json"
 REUSED_FROM = "reused_from"
+SWEEP_ID = "sweep"  # tag of a run that serves again within that sweep
+RECENT = 40  # runs that are looked up at once
 COPIED_TAGS = (internals.USER, internals.SOURCE_NAME, internals.SOURCE_TYPE, "job_type")
 
 
 def decide(
-    component: Component, key: dict[str, Any], experiment_id: str
+    component: Component, key: dict[str, Any], experiment_id: str, recent: Sequence[Run] = ()
 ) -> tuple[Run | None, list[str]]:
     """Look for a finished run that can serve again as this component, its inputs pinned.
 
@@ -43,7 +48,7 @@ def decide(
         The run that has the same cache key, if there is one, and why the component runs; if there
         is no reason to, the run serves again.
     """
-    run = find_run(component, key, told(SWEEP) if component.must_run else "")
+    run = find_run(component, key, told(SWEEP) if component.must_run else "", recent)
     if component.must_run and not (run and told(SWEEP)):
         return run, [component.must_run]
     return run, [] if run else explain(component, key, experiment_id)
@@ -69,17 +74,33 @@ def digest_of_key(key: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def find_run(component: Component, key: dict[str, Any], sweep_id: str = "") -> Run | None:
-    """The newest finished run with this cache key whose artifacts are all still there."""
-    of_sweep = f" and tags.sweep = '{sweep_id}'" if sweep_id else ""
-    runs = all_pages(
-        MlflowClient().search_runs,
-        all_experiments(),
-        f"tags.{CACHE_KEY} = '{digest_of_key(key)}' and attributes.status = 'FINISHED'{of_sweep}",
-        order_by=["attributes.end_time DESC"],
-        max_results=10,
-    )
-    return next((run for run in runs if _is_whole(component, run)), None)
+def recent_runs() -> list[Run]:
+    """The newest finished runs with a cache key: one search, where nothing changed, for them all.
+
+    MLflow cannot search for one key or another, and the key of a component is known only when the
+    components before it have run or serve again.
+    """
+    return [*islice(_finished_runs(f"tags.{CACHE_KEY} != ''", RECENT), RECENT)]
+
+
+def find_run(
+    component: Component, key: dict[str, Any], sweep_id: str = "", recent: Sequence[Run] = ()
+) -> Run | None:
+    """The newest finished run with this cache key whose artifacts are all still there.
+
+    It is looked for among those of `recent_runs`, then among all.
+    """
+    tags = {CACHE_KEY: digest_of_key(key)} | ({SWEEP_ID: sweep_id} if sweep_id else {})
+    known = (run for run in recent if tags.items() <= run.data.tags.items())
+    query = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    is_whole = partial(_is_whole, component)
+    return next(filter(is_whole, chain(known, _finished_runs(query, 10))), None)
+
+
+def _finished_runs(query: str, page: int) -> Iterator[Run]:
+    """The finished runs of all experiments that a query finds, the newest first."""
+    search, query = MlflowClient().search_runs, f"{query} and {FINISHED}"
+    yield from all_pages(search, all_experiments(), query, order_by=[NEWEST], max_results=page)
 
 
 def _is_whole(component: Component, run: Run) -> bool:
@@ -145,7 +166,7 @@ def make_reusable(run_id: str, key: dict[str, Any]) -> None:
     client = MlflowClient()
     client.log_dict(run_id, key, CACHE_KEY_FILE)
     if sweep_id := told(SWEEP):
-        client.set_tag(run_id, "sweep", sweep_id)
+        client.set_tag(run_id, SWEEP_ID, sweep_id)
     client.set_tag(run_id, CACHE_KEY, digest_of_key(key))
 
 

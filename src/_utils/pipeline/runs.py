@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from _utils.capabilities import load_capability
 from _utils.environment import tell, told
 from _utils.errors import UserError, explain
-from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name
+from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name, outside_notebooks
 from _utils.masking import without_secrets
 from _utils.pipeline.dead_runs import LAUNCHER, PROCESS, close_dead_runs, process_tag
 from _utils.pipeline.processes import SWEEP, faults_told, launcher
@@ -134,7 +134,8 @@ def take_over(launched: Run, experiment: Experiment, tags: dict[str, str]) -> ml
 
 def start_run(tags: dict[str, str], **options: Any) -> mlflow.ActiveRun:
     """Start a run that this process will end, with no secret in its tags."""
-    run = mlflow.start_run(tags=tags | {PROCESS: process_tag()}, **options)
+    with outside_notebooks():
+        run = mlflow.start_run(tags=tags | {PROCESS: process_tag()}, **options)
     mask_tags(run)
     return run
 
@@ -183,4 +184,4 @@ def mask_tags(run: Run) -> None:
 
 def env_manager_of(run: Run) -> str:
     """The environment manager that the pipeline was started with, and its components run under."""
-    return MlflowClient().get_run(run.info.run_id).data.tags.get(PROJECT_ENV, "local")
+    return run.data.tags.get(PROJECT_ENV, "local")

@@ -128,7 +128,8 @@ def _modules(name: str, place: Path, src: Path) -> list[Path]:
     paths = (
         base.joinpath(*parts[:number]) for base in bases for number in range(1, len(parts) + 1)
     )
-    return [file for path in paths for end in MODULES if (file := Path(f"{path}{end}")).is_file()]
+    files = (f"{path}{end}" for path in paths for end in MODULES)
+    return [Path(file) for file in files if os.path.isfile(file)]  # noqa: PTH113  # in less time
 
 
 @cache
