@@ -44,7 +44,7 @@ PARAMETERS = {
     "predictions_artifact": "predictions.parquet",
     "rejected_artifact": "rejected.parquet",
     "unknown_codes": '["??"]',
-    "max_engine_displacement": "10",
+    "rules": "fuel_economy",
 }
 TRAIN = "data_extraction,basic_cleaning,data_split,train_random_forest,evaluation"
 

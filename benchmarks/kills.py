@@ -31,7 +31,7 @@ COMMAND = [sys.executable, "main.py", f"--steps={STEPS}"]
 def kill_at_random(folder: Path, longest: float) -> str:
     """Start the pipeline, kill some of it, and wait for its end; returns what was killed."""
     # Other values leave work to do: what was finished before is reused
-    limit = f"cleaning.max_comb_mpg={random.choice([70, 70, 68])}"
+    limit = f"checks.min_rows={random.choice([100, 100, 99])}"
     with subprocess.Popen([*COMMAND, limit], cwd=folder, stdout=subprocess.DEVNULL) as started:
         moment = random.uniform(0, longest)
         time.sleep(moment)

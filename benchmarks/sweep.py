@@ -28,19 +28,19 @@ import sys
 import pandas as pd
 from joblib import Parallel, delayed
 sys.path.append("src")
-from _utils.example.model import FEATURES, TARGET, TEXT, build_model
-from _utils.example.scores import regression_scores
-from _utils.example.splitting import split
+from pathlib import Path
+from _utils.tabular.contract import read_contract
+from _utils.tabular.model import random_forest
+from _utils.tabular.training import train
 
-def train(max_features):
-    data = pd.read_parquet(sys.argv[1])
-    train, validation = split(data, test_size=0.2, group_by=["division", "carline"],
-                              stratify_by="class", seed=42)
+def train_one(max_features):
+    contract = read_contract(Path("resources/data/fuel_economy.contract.yaml"))
     parameters = {"n_estimators": 100, "max_features": max_features, "random_state": 42}
-    model = build_model(train[TEXT], 100, parameters).fit(train[FEATURES], train[TARGET])
-    return regression_scores(validation[TARGET], model.predict(validation[FEATURES]))
+    data = pd.read_parquet(sys.argv[1])
+    return train(random_forest, contract, data, max_tfidf_features=100, parameters=parameters,
+                 validation_size=0.2, seed=42)[2]
 
-Parallel(n_jobs=-1)(delayed(train)(n) for n in range(1, int(sys.argv[2]) + 1))
+Parallel(n_jobs=-1)(delayed(train_one)(n) for n in range(1, int(sys.argv[2]) + 1))
 """
 
 

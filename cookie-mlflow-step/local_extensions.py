@@ -93,18 +93,23 @@ def notebook(answers: dict) -> str:
     converted = [f"{x.name} = {x.converter}({x.name})" for x in parameters if x.converter]
     used = [f"{x.name} = use_artifact({x.name})" for x in parameters if x.is_input]
     made = [line for item in parameters if item.is_output for line in publishing(item, answers)]
-    words = [("current_run_id", True), ("log_artifact", made), ("use_artifact", used)]
+    models = [item.name for item in parameters if item.type == "model_output"]
+    files = [item.name for item in parameters if item.type == "output"]
+    words = [("current_run_id", True), ("log_artifact", files), ("use_artifact", used)]
     imported = ", ".join(word for word, wanted in words if wanted)
     start = [
         *(["import json"] if any("json" in line for line in converted) else []),
         "import sys",
         "from pathlib import Path",
         "",
+        *(["import pandas as pd"] if models else []),
         "from mlflow import MlflowClient",
+        *(["from sklearn.dummy import DummyRegressor"] if models else []),
         "",
         "sys.path.append(str(Path.cwd().parent))  # src/, where _utils lies",
         f"from _utils.artifacts import {imported}",
-        *(["from _utils.component import scratch_file"] if made else []),
+        *(["from _utils.component import scratch_file"] if files else []),
+        *(["from _utils.models import log_model"] if models else []),
         "",
         f'MlflowClient().set_tag(current_run_id(), "job_type", {literal(answers["job_type"])})',
         *converted,
@@ -125,7 +130,15 @@ def notebook(answers: dict) -> str:
 
 
 def publishing(output: Parameter, answers: dict) -> list[str]:
-    """The lines of a notebook that publish an artifact."""
+    """The lines of a notebook that publish an artifact, or a model."""
+    if output.type == "model_output":
+        return [
+            "",
+            "# Any model that MLflow has a flavor for; the example has the features that it takes",
+            'example = pd.DataFrame({"feature": [0.0, 1.0]})',
+            "model = DummyRegressor().fit(example, [0.0, 1.0])",
+            f"log_model(model, name={output.name}, example=example)",
+        ]
     return [
         "",
         f"{output.name} = scratch_file({output.name})",

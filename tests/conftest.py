@@ -73,6 +73,13 @@ def clone(folder: Path, store: bool = False) -> Path:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target)
+    # A project of one's own may have its data beside the code, where git ignores them
+    data = (yaml.safe_load((ROOT / "config.yaml").read_text()).get("data") or {}).get(
+        "file_url", ""
+    )
+    if (ROOT / data).is_file() and not (folder / data).exists():
+        (folder / data).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / data, folder / data)
     git("init", "--quiet", "--initial-branch=main", cwd=folder)
     git("add", "--all", cwd=folder)
     author = ["-c", "user.name=test", "-c", "user.email=test@example.org"]

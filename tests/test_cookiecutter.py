@@ -20,11 +20,12 @@ from omegaconf import OmegaConf
 
 ALL_TYPES = (
     'one, two:int=3, three:json={"a": [1, 2]}, four:bool=true, five:float=0.5, '
-    "source:artifact=raw_data.parquet:latest, result:output=made.txt, "
+    "source:artifact=raw_data.parquet:latest, result:output=made.txt, tree:model_output=oak, "
     "model:model=models:/fuel_economy@champion, page:url=https://example.org/"
 )
-NAMES = ["one", "two", "three", "four", "five", "source", "result", "model", "page"]
-KINDS = ["string", "int", "json", "bool", "float", "artifact", "output", "model", "url"]
+NAMES = ["one", "two", "three", "four", "five", "source", "result", "tree", "model", "page"]
+KINDS = ["string", "int", "json", "bool", "float", "artifact", "output"]
+KINDS += ["model_output", "model", "url"]
 SCRIPTS = ["run.py", "run.ipynb", "run.sh"]
 SLOW_SCRIPTS = [pytest.param(name, marks=pytest.mark.slow) for name in SCRIPTS[1:]]
 
@@ -81,6 +82,7 @@ class TestWhatIsMade:
             "five": 0.5,
             "source": "raw_data.parquet:latest",
             "result": "made.txt",
+            "tree": "oak",
             "model": "models:/fuel_economy@champion",
             "page": "https://example.org/",
         }
@@ -265,8 +267,8 @@ def test_components_of_each_kind_run(tmp_path):
     folder = clone(tmp_path / "clone")
     declared = {
         "none": ("run.sh", ""),
-        "two": ("run.ipynb", " b:int=7 , a"),
-        "five": ("run.py", "c:json=[1, 2], a, e:output=made.txt, d:bool=true, b:int=7"),
+        "two": ("run.ipynb", " b:int=7 , a:model_output=elm"),
+        "five": ("run.py", "c:json=[1, 2], a, e:output=made.txt, f:model_output=oak, b:int=7"),
     }
     for name, (script, parameters) in declared.items():
         given = shlex.quote(f"parameters={parameters}")

@@ -32,7 +32,7 @@ def dependencies(file: Path) -> tuple[list[str], list[Requirement]]:
 def test_every_config_key_has_a_comment():
     """Keys further inside may be explained with their section, parameters in their MLproject."""
     lines = (ROOT / "config.yaml").read_text().splitlines()
-    assert len(lines) < 280
+    assert len(lines) < 340
     keys = [number for number, line in enumerate(lines) if re.match(r"(  )?\w[\w.]*:", line)]
     bare = [lines[key] for key in keys if not lines[key - 1].lstrip().startswith("#")]
     assert keys and not bare

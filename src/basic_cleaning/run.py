@@ -1,4 +1,4 @@
-"""Clean the raw data, in ways that suit any model."""
+"""Clean the raw data as its contract says, in ways that suit any model."""
 
 import argparse
 import sys
@@ -10,21 +10,23 @@ import mlflow
 
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.component import launch, scratch_file
-from _utils.example.cleaning import clean
+from _utils.example import find_rules
+from _utils.tabular.cleaning import clean
+from _utils.tabular.contract import read_contract
 from _utils.tabular.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, clean, publish."""
+    contract = read_contract(use_artifact(args.contract))
     raw = read_table(use_artifact(args.input_artifact))
-    cleaned, counts = clean(
-        raw,
-        unknown_codes=args.unknown_codes or [],
-        min_comb_mpg=args.min_comb_mpg,
-        max_comb_mpg=args.max_comb_mpg,
-        max_engine_displacement=args.max_engine_displacement,
-    )
+    correct = getattr(find_rules(args.rules), "correct", None)
+    cleaned, counts = clean(raw, contract, args.unknown_codes or [], correct)
     mlflow.log_metrics(counts)
+    if dropped := counts["without_target"]:
+        print(f"{dropped} of {len(raw)} rows have no {contract.target}, and are dropped")
+    if unknown := [name for name in raw if name not in contract.columns]:
+        print(f"Columns that the contract lacks are kept, and not used: {unknown}")
     target = scratch_file(args.output_artifact)
     cleaned.to_parquet(target, index=False)
     log_artifact(target, type=args.output_type, description=args.output_description)

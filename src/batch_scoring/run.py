@@ -12,8 +12,11 @@ from _utils.artifacts import log_artifact, use_artifact
 from _utils.artifacts.digests import digest_of
 from _utils.component import launch, scratch_file, scratch_folder
 from _utils.errors import UserError
-from _utils.example.chunks import score_file
+from _utils.example import find_rules
+from _utils.models import load_model
 from _utils.models.registry import fetch_model, model_in_use
+from _utils.tabular.chunks import columns_outside, score_file
+from _utils.tabular.contract import contract_of
 from _utils.tabular.convert import to_parquet
 from _utils.tabular.fetch import fetch
 
@@ -24,7 +27,8 @@ CHUNK_ROWS = 50_000
 def go(args: argparse.Namespace) -> None:
     """Fetch, score, publish."""
     version = model_in_use(args.model)
-    model = mlflow.sklearn.load_model(str(fetch_model(version)))
+    folder = fetch_model(version)
+    model, contract = load_model(folder), contract_of(folder)
     source = fetch_input(args)
     versions = {"model_version": str(version.version), "input_version": digest_of(source)[:12]}
     scored = scratch_file(args.predictions_artifact)
@@ -32,15 +36,18 @@ def go(args: argparse.Namespace) -> None:
     counts, reasons = score_file(
         source,
         model,
+        contract,
         scored,
         rejected,
         versions=versions,
         chunk_rows=CHUNK_ROWS,
         unknown_codes=args.unknown_codes or [],
-        max_engine_displacement=args.max_engine_displacement,
+        rules=getattr(find_rules(args.rules), "correct", None),
     )
     mlflow.log_metrics(counts)
     mlflow.set_tags(versions)
+    if unknown := columns_outside(source, contract):
+        print(f"Columns that the contract lacks are kept, and not used: {unknown}")
     name = f"{version.name} version {version.version}"
     log_artifact(scored, type="predictions", description=f"By {name}")
     log_artifact(rejected, type="rejected", description="Rows without a prediction, and why")
@@ -60,7 +67,7 @@ def fetch_input(args: argparse.Namespace) -> Path:
     if args.input_artifact:
         return use_artifact(args.input_artifact)
     target = scratch_folder() / "input.parquet"
-    to_parquet(fetch(args.input_url, scratch_folder() / "download"), target)
+    to_parquet(fetch(args.input_url, scratch_folder() / "download"), target, args.csv)
     return target
 
 

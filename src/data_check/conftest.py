@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from _utils.artifacts import current_run_id, use_artifact
 from _utils.component import declared_options, installed_packages
+from _utils.tabular.contract import Contract, read_contract
 from _utils.tabular.tables import read_table
 
 REPORTS: list[pytest.TestReport] = []
@@ -48,6 +49,12 @@ def data(request: pytest.FixtureRequest) -> pd.DataFrame:
 def reference(request: pytest.FixtureRequest) -> pd.DataFrame:
     """The raw data that was cleaned."""
     return read_table(use_artifact(request.config.option.reference_artifact))
+
+
+@pytest.fixture(scope="session")
+def contract(request: pytest.FixtureRequest) -> Contract:
+    """What each column is."""
+    return read_contract(use_artifact(request.config.option.contract))
 
 
 @pytest.fixture(scope="session")

@@ -5,16 +5,13 @@ import pytest
 from mlflow import MlflowClient
 
 from _utils.artifacts import current_run_id
-from _utils.example.checks import failure_cases, null_share, row_share, schema
+from _utils.example import find_rules
+from _utils.tabular.checks import failure_cases, null_share, row_share
 
 
-def test_schema(data, limits):
-    expected = schema(
-        min_comb_mpg=limits.min_comb_mpg,
-        max_comb_mpg=limits.max_comb_mpg,
-        max_engine_displacement=limits.max_engine_displacement,
-    )
-    refuse(failure_cases(data, expected), "failure_cases.csv")
+def test_schema(data, contract, limits):
+    violations = getattr(find_rules(limits.rules), "violations", None)
+    refuse(failure_cases(data, contract, violations), "failure_cases.csv")
 
 
 def test_number_of_rows(data, limits):
@@ -22,15 +19,20 @@ def test_number_of_rows(data, limits):
         pytest.fail(f"{len(data)} rows; at least {limits.min_rows} are required", pytrace=False)
 
 
-def test_share_of_rows_left(data, reference, limits):
-    share = row_share(data, reference)
+def test_share_of_rows_left(data, reference, contract, limits):
+    share = row_share(data, reference, contract, limits.unknown_codes or [])
     if share < limits.min_row_share:
         required = f"at least {limits.min_row_share:.1%} are required"
         pytest.fail(f"{share:.1%} of the raw rows are left; {required}", pytrace=False)
 
 
-def test_share_of_nulls(data, limits):
-    share = null_share(data).rename_axis("column").rename("null_share").reset_index()
+def test_share_of_nulls(data, contract, limits):
+    share = (
+        null_share(data[[*contract.features]])
+        .rename_axis("column")
+        .rename("null_share")
+        .reset_index()
+    )
     refuse(share[share["null_share"] > limits.max_null_share], "null_shares.csv")
 
 

@@ -1,4 +1,4 @@
-"""Fetch the data, and publish it unchanged, as one Parquet file."""
+"""Fetch the data and its contract; publish the data unchanged, as one Parquet file."""
 
 import argparse
 import sys
@@ -11,20 +11,27 @@ import mlflow
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.component import launch, scratch_file, scratch_folder
 from _utils.tabular.appending import append
+from _utils.tabular.contract import write_contract
 from _utils.tabular.convert import to_parquet
 from _utils.tabular.fetch import fetch
 
 
 def go(args: argparse.Namespace) -> None:
-    """Fetch, convert, publish."""
+    """Fetch, convert, publish; the contract is read first, since a fault of it is found at once."""
+    contract = scratch_file(args.contract_name) if args.contract_url else None
+    if contract:
+        written = fetch(args.contract_url, scratch_folder() / "contract")
+        write_contract(written, args.contract, contract)
     target = scratch_file(args.artifact_name)
     downloaded = fetch(args.file_url, scratch_folder())
-    rows = to_parquet(downloaded, target)
+    rows = to_parquet(downloaded, target, args.csv)
     if args.add_to_artifact:
         new = target.rename(scratch_folder() / "new.parquet")
         rows = append(new, use_artifact(args.add_to_artifact), target)
     mlflow.log_metric("rows", rows)
     log_artifact(target, type=args.artifact_type, description=args.artifact_description)
+    if contract:
+        log_artifact(contract, type="contract", description="What each column is")
 
 
 if __name__ == "__main__":

@@ -10,20 +10,16 @@ import mlflow
 
 from _utils.artifacts import log_artifact, use_artifact
 from _utils.component import launch, scratch_file
-from _utils.example.splitting import split
+from _utils.tabular.contract import read_contract
+from _utils.tabular.splitting import split
 from _utils.tabular.tables import read_table
 
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, split, publish both parts."""
+    contract = read_contract(use_artifact(args.contract))
     cleaned = read_table(use_artifact(args.input_artifact))
-    train, test = split(
-        cleaned,
-        test_size=args.test_size,
-        group_by=args.group_by,
-        stratify_by=args.stratify_by or None,
-        seed=args.seed,
-    )
+    train, test = split(cleaned, contract, test_size=args.test_size, seed=args.seed)
     mlflow.log_metrics({"train_rows": len(train), "test_rows": len(test)})
     for part, name, purpose in [
         (train, args.train_artifact, "train on"),

@@ -2,80 +2,145 @@
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils lies
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric, Run
+from history import (
+    INPUT,
+    MONITORED,
+    VERSION,
+    earlier_model,
+    input_of,
+    log_history,
+    print_progress,
+    runs_before,
+)
 from mlflow.entities.model_registry import ModelVersion
-from sklearn.pipeline import Pipeline
 
 from _utils.artifacts import use_artifact
-from _utils.component import launch
+from _utils.component import launch, scratch_folder
 from _utils.errors import UserError
-from _utils.example.chunks import ADDED_COLUMNS
-from _utils.example.drift import performance
-from _utils.example.drift_figures import history_figure
-from _utils.example.drift_report import make_report
-from _utils.example.model import TARGET, predict
-from _utils.example.monitoring import (
+from _utils.masking import masked
+from _utils.models import load_model
+from _utils.models.registry import fetch_model, find_version
+from _utils.tabular.contract import Contract, contract_of
+from _utils.tabular.convert import to_parquet
+from _utils.tabular.drift.batch import (
+    classes_as_text,
     compare_all,
-    errors_before_and_now,
     figures_of,
-    kinds_of,
     labelled_rows,
     metrics_of,
 )
-from _utils.example.verdict import judge, summarize
-from _utils.models.registry import SCHEME, fetch_model, find_version
+from _utils.tabular.drift.figures import history_figure
+from _utils.tabular.drift.labels import columns_of, join_labels
+from _utils.tabular.drift.performance import OnTest, performance
+from _utils.tabular.drift.report import make_report
+from _utils.tabular.drift.verdict import judge, summarize
+from _utils.tabular.fetch import fetch
+from _utils.tabular.intervals import standard_error
+from _utils.tabular.predictions import PREDICTION, predict
+from _utils.tabular.scores import check_metric
 from _utils.tabular.tables import read_table
 
-LIMITS = ["max_psi", "significance", "max_new_missing", "max_unseen_share", "max_mae_ratio"]
-MONITORED, VERSION, INPUT = "monitored_model", "model_version", "input_version"  # tags of the run
-OVER_TIME = ["alarm", "drifted_columns", "max_psi", "mae_ratio"]
-MOST_BATCHES = 100  # MLflow takes 1000 metrics at a time
+LIMITS = ["max_psi", "significance", "max_new_missing", "max_unseen_share", "max_loss_ratio"]
+
+
+@dataclass
+class Rows:
+    """What is compared: the new rows and those of the model, and what it predicts for them."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    batch: pd.DataFrame
+    predictions: pd.DataFrame  # of the batch
+    test_predictions: pd.DataFrame
+    labels: str  # where the labels come from, in words
 
 
 def go(args: argparse.Namespace) -> None:
     """Fetch, compare, judge, publish."""
     scored = use_artifact(args.predictions_artifact)
-    predictions, past = read_table(scored, ADDED_COLUMNS), runs_before(args.registered_model)
-    version = version_of(predictions, args.registered_model)
-    earlier = earlier_model(past, input_of(predictions), version)
-    train = read_table(use_artifact(version.tags["train_artifact"]))
-    batch = read_table(scored, [*train, *ADDED_COLUMNS])  # other columns may have any type
-    test = read_table(use_artifact(version.tags["test_artifact"]))
-    model = mlflow.sklearn.load_model(str(fetch_model(version)))
-    test["prediction"] = predict(model, test)
+    heads = read_table(scored, [PREDICTION, VERSION, INPUT])
+    past, version = runs_before(args.registered_model), version_of(heads, args.registered_model)
+    folder = fetch_model(version)
+    contract = contract_of(folder)
+    test_score = score_on_test(version, check_metric(args.metric, contract))
+    earlier = earlier_model(past, input_of(heads), version, contract)
+    rows = read_rows(scored, version, load_model(folder), contract, args.labels_url)
 
-    table = compare_all(train, test, batch, kinds_of(model, train))
-    unseen, seen_rows = labelled_rows(batch, train)
-    scores = performance(unseen[TARGET], batch["prediction"], float(version.tags["mae"]))
-    scores["seen_rows"] = seen_rows
+    table = compare_all(rows.train, rows.test, rows.batch, contract)
+    unseen, seen_rows = labelled_rows(rows.batch, rows.train, contract)
+    predicted, of_unseen = rows.predictions.loc[unseen.index], unseen[contract.target]
+    on_test = OnTest(
+        test_score,
+        standard_error(args.metric, contract, rows.test[contract.target], rows.test_predictions),
+        len(rows.test),
+    )
     limits = {name: getattr(args, name) for name in LIMITS}
-    reasons = judge(table, scores, len(batch), **limits)
+    scores = performance(
+        args.metric, contract, of_unseen, predicted, on_test, limits["significance"]
+    )
+    scores["seen_rows"] = seen_rows
+    reasons = judge(table, args.metric, scores, len(rows.batch), **limits)
     table["alarm"] = table["column"].isin(reasons.index).map({True: "yes", False: ""})
 
-    mlflow.log_metrics(metrics_of(table, reasons, scores, len(batch)))
+    mlflow.log_metrics(metrics_of(table, reasons, scores, len(rows.batch)))
     mlflow.log_text(table.to_csv(index=False), "drift.csv")
-    figures = figures_of(table, reasons, train, test, batch, args.max_psi)
+    figures = figures_of(table, reasons, rows.train, rows.test, rows.batch, args.max_psi)
     figures["Metrics over time"] = history_figure(log_history(past))
-    about = {
-        "Model": f"{version.name}, version {version.version}",
-        "New rows": f"{args.predictions_artifact}, {len(batch)} rows",
-        "Compared with": f"{version.tags['train_artifact']}, {len(train)} rows; predictions with "
-        f"those for {version.tags['test_artifact']}, {len(test)} rows",
-        "Labels": f"{scores['labelled_rows']} of rows that the model was not trained on; "
-        f"{seen_rows} of rows that it was trained on, which do not count",
-    }
+    about = describe(args.predictions_artifact, version, rows, scores)
     mlflow.log_text(make_report(about, reasons, scores, table, limits, figures), "report.html")
-    tags = {MONITORED: version.name, VERSION: version.version, INPUT: input_of(batch)}
+    tags = {MONITORED: version.name, VERSION: version.version, INPUT: input_of(heads)}
     mlflow.set_tags(tags | {"verdict": summarize(reasons, most=len(reasons))})
     print(summarize(reasons))
+    if len(reasons) and not scores["labelled_rows"] + seen_rows:
+        print(f"The new rows have no {contract.target}: add it before you retrain with them")
     if earlier:
-        print_progress(*earlier, unseen, batch["prediction"])
+        print_progress(*earlier, args.metric, contract, unseen, rows.predictions)
+
+
+def read_rows(
+    scored: Path, version: ModelVersion, model: Any, contract: Contract, labels_url: str | None
+) -> Rows:
+    """The rows that the model was trained and tested on, and the new ones with their labels."""
+    train = read_table(use_artifact(version.tags["train_artifact"]))
+    test = read_table(use_artifact(version.tags["test_artifact"]))
+    predicted = predict(model, test)
+    test[PREDICTION] = predicted[PREDICTION]
+    # Other columns of the predictions may have any type
+    columns = [*train, *contract.columns, *predicted, VERSION, INPUT]
+    batch, where = read_table(scored, dict.fromkeys(columns)), "in the predictions"
+    predictions = batch[[name for name in predicted if name in batch]]
+    if labels_url:
+        source = scratch_folder() / "labels.parquet"
+        to_parquet(fetch(labels_url, scratch_folder() / "labels"), source)
+        labels = read_table(source, columns_of(contract))
+        batch, joined = join_labels(batch, labels, contract)
+        where = f"{joined} from {masked(labels_url)}"
+        print(f"{joined} of {len(batch)} rows got a label from {masked(labels_url)}")
+    train, test, batch = (classes_as_text(each, contract) for each in (train, test, batch))
+    return Rows(train, test, batch, predictions, predicted, where)
+
+
+def describe(
+    artifact: str, version: ModelVersion, rows: Rows, scores: dict[str, float]
+) -> dict[str, str]:
+    """What is compared with what, for the report."""
+    return {
+        "Model": f"{version.name}, version {version.version}",
+        "New rows": f"{artifact}, {len(rows.batch)} rows",
+        "Compared with": f"{version.tags['train_artifact']}, {len(rows.train)} rows; predictions "
+        f"with those for {version.tags['test_artifact']}, {len(rows.test)} rows",
+        "Labels": f"{scores['labelled_rows']} of rows that the model was not trained on; "
+        f"{scores['seen_rows']} of rows that it was trained on, which do not count "
+        f"(labels {rows.labels})",
+    }
 
 
 def version_of(batch: pd.DataFrame, name: str) -> ModelVersion:
@@ -97,7 +162,7 @@ def version_of(batch: pd.DataFrame, name: str) -> ModelVersion:
             "version, are required: make the predictions with batch_scoring."
         )
     version = find_version(f"models:/{name}/{numbers[0]}")
-    if lacking := {"train_artifact", "test_artifact", "mae"} - version.tags.keys():
+    if lacking := {"train_artifact", "test_artifact"} - version.tags.keys():
         raise UserError(
             f"Version {version.version} of {name} lacks the tags {sorted(lacking)}, which name the "
             "data to compare with. Register the version with evaluation, or set the tags."
@@ -105,75 +170,19 @@ def version_of(batch: pd.DataFrame, name: str) -> ModelVersion:
     return version
 
 
-def input_of(batch: pd.DataFrame) -> str:
-    """The version of the input of batch_scoring."""
-    return str(batch[INPUT].iloc[0]) if INPUT in batch else ""
+def score_on_test(version: ModelVersion, metric: str) -> float:
+    """The metric of the version on the test data.
 
-
-def earlier_model(
-    past: list[Run], rows: str, version: ModelVersion
-) -> tuple[str, Pipeline, pd.DataFrame] | None:
-    """Another version whose predictions for the same rows were monitored before, if there is one.
-
-    Returns:
-        The number of the version, the model, and its training data.
+    Raises:
+        UserError: It is not on record.
     """
-    same_rows = [run.data.tags for run in past if rows and rows == run.data.tags.get(INPUT)]
-    numbers = [tags[VERSION] for tags in same_rows if tags[VERSION] != str(version.version)]
-    if not numbers:
-        return None
-    try:
-        earlier = find_version(f"{SCHEME}{version.name}/{numbers[-1]}")
-        train = read_table(use_artifact(earlier.tags.get("train_artifact", "")))
-        return numbers[-1], mlflow.sklearn.load_model(str(fetch_model(earlier))), train
-    except UserError as error:
-        print(f"No comparison with version {numbers[-1]}, which scored the same rows: {error}")
-        return None
-
-
-def print_progress(
-    number: str, earlier: Pipeline, train: pd.DataFrame, unseen: pd.DataFrame, now: pd.Series
-) -> None:
-    """Print the errors of an earlier version and of this one, on rows that neither has seen."""
-    if errors := errors_before_and_now(earlier, train, unseen, now):
-        before, after, rows = errors
-        mlflow.log_metric("mae_before", before)
-        change = f"MAE on unseen rows {before:.2f} -> {after:.2f}"
-        print(f"{change} ({rows} rows, since version {number})")
-
-
-def runs_before(model: str) -> list[Run]:
-    """The runs that monitored the model before this one, the oldest first."""
-    return mlflow.MlflowClient().search_runs(
-        [mlflow.active_run().info.experiment_id],
-        f"tags.{MONITORED} = '{model}' and attributes.status = 'FINISHED'",
-        order_by=["attributes.start_time DESC"],
-        max_results=MOST_BATCHES,
-    )[::-1]
-
-
-def log_history(past: list[Run]) -> pd.DataFrame:
-    """Copy the metrics of earlier runs to this run, so that MLflow draws them over time.
-
-    Returns:
-        The metrics OVER_TIME by the time of the run, the oldest first; this run is the last.
-    """
-    client, run = mlflow.MlflowClient(), mlflow.active_run()
-    runs = [*past, client.get_run(run.info.run_id)]
-    # This run's own values are at step 0, earlier runs have negative steps
-    client.log_batch(
-        run.info.run_id,
-        [
-            Metric(name, each.data.metrics[name], each.info.start_time, number - len(past))
-            for number, each in enumerate(runs[:-1])
-            for name in OVER_TIME
-            if name in each.data.metrics
-        ],
-    )
-    times = pd.to_datetime([each.info.start_time for each in runs], unit="ms", utc=True)
-    return pd.DataFrame([each.data.metrics for each in runs], index=times).reindex(
-        columns=OVER_TIME
-    )
+    if metric not in version.tags:
+        raise UserError(
+            f"Version {version.version} of {version.name} has no tag {metric}, which is the metric "
+            "on the test data. Set deployment.metric to one that it has, or evaluate it again: "
+            "mlflow run . -P hydra_options=main.rerun=[evaluation]."
+        )
+    return float(version.tags[metric])
 
 
 if __name__ == "__main__":

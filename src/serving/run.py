@@ -31,7 +31,7 @@ def go(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
     listener = open_port(args.port)
     stop = threading.Event()
-    champion = Champion(args.registered_model, args.max_body_bytes)
+    champion = Champion(args.registered_model, args.max_body_bytes, args.probabilities)
     print_usage(champion, args)
     follow = threading.Thread(
         target=champion.keep_following, args=(args.poll_seconds, stop), daemon=True

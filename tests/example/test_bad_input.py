@@ -65,14 +65,15 @@ def test_a_file_that_is_no_table(project, tmp_path):
 
 
 def test_a_failed_check_stops_the_pipeline_and_leaves_its_tables(project, tmp_path):
-    steps = "main.steps=[basic_cleaning,data_check,data_split]"
-    limits = "checks.max_null_share=0.1 components.data_check.parameters.max_comb_mpg=50"
+    steps = "main.steps=[data_extraction,basic_cleaning,data_check,data_split]"
+    limits = "checks.max_null_share=0.001 data.contract.columns.car_truck.nullable=false"
     ran = type_in(project, f"python main.py {steps} {limits}")
     assert ran.returncode == 1
-    assert "fuel_cell" in ran.stdout and "not started" in ran.stdout
+    assert "car_truck" in ran.stdout and "not started" in ran.stdout
     assert "Namespace" not in ran.stdout
     store = store_of(project)
-    cleaning, check = store.children(store.pipeline())
+    *_, cleaning, check = store.children(store.pipeline())
     assert (cleaning.info.status, check.info.status) == ("FINISHED", "FAILED")
-    assert "fuel_cell" in store.text(check, "null_shares.csv", tmp_path)
-    assert 'comb_mpg,"in_range(5.0, 50.0)"' in store.text(check, "failure_cases.csv", tmp_path)
+    assert "car_truck" in store.text(check, "null_shares.csv", tmp_path)
+    assert "fuel_cell" not in store.text(check, "null_shares.csv", tmp_path)  # is not used
+    assert "car_truck,not_nullable" in store.text(check, "failure_cases.csv", tmp_path)

@@ -10,8 +10,11 @@ from conftest import ROOT, type_in
 
 from _utils.artifacts.index import outputs_of
 from _utils.errors import UserError
-from _utils.example.cleaning import clean
+from _utils.example.fuel_economy import correct
+from _utils.models import load_model
 from _utils.models.registry import fetch_model, model_in_use
+from _utils.tabular.cleaning import clean
+from _utils.tabular.contract import contract_of
 
 NEW = "resources/data/epa_fuel_economy_2021.csv"
 PINNED = "deployment.model=models:/fuel_economy/1"
@@ -45,11 +48,11 @@ def test_an_artifact(score, project, store):
     # As the model itself has it for cleaned rows
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
-    model = mlflow.sklearn.load_model(str(fetch_model(model_in_use("models:/fuel_economy/1"))))
+    folder = fetch_model(model_in_use("models:/fuel_economy/1"))
+    model, contract = load_model(folder), contract_of(folder)
     mlflow.set_tracking_uri(before)
-    limits = {"min_comb_mpg": 5, "max_comb_mpg": 70, "max_engine_displacement": 10}
     raw = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv").drop_duplicates()
-    cleaned, _ = clean(raw, unknown_codes=["??"], **limits)
+    cleaned, _ = clean(raw, contract, ["??"], correct)
     assert set(model.predict(cleaned)) <= set(predictions["prediction"])
 
 

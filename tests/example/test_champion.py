@@ -18,23 +18,24 @@ from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from mlflow.pyfunc import PythonModel
 from mlflow.utils.file_utils import local_file_uri_to_path
+from sklearn.linear_model import LogisticRegression
 
 from _utils.errors import UserError
-from _utils.example.model import (
-    CATEGORICAL,
-    FEATURES,
-    NUMERIC,
-    SKOPS_TRUSTED_TYPES,
-    TEXT,
-    build_model,
-)
-from _utils.models.lineage import log_model, register_model
+from _utils.models import log_model
+from _utils.models.lineage import register_model
 from _utils.models.serving import Champion, http_limits
 from _utils.models.serving.http_limits import server_config
+from _utils.tabular.contract import CATEGORY, NUMBER, read_contract
+from _utils.tabular.model import random_forest
 
 # MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
+DATA = Path(__file__).parents[2] / "resources/data"
+CARS = read_contract(DATA / "fuel_economy.contract.yaml")
+FEATURES = [*CARS.features]
+NUMERIC = [name for name, kind in CARS.features.items() if kind == NUMBER]
+CATEGORICAL = [name for name, kind in CARS.features.items() if kind == CATEGORY]
 JSON, CSV = "application/json", "text/csv"
 MAX_BYTES = 5000
 ROW = {name: 4.0 for name in NUMERIC} | {name: "A" for name in CATEGORICAL} | {"carline": "GOLF"}
@@ -55,19 +56,10 @@ def without(name: str) -> dict:
 def register(name: str, mpg: float) -> str:
     """Register a model that always predicts this many; returns the number of the version."""
     rows = pd.DataFrame([ROW, ROW | {"carline": "POLO", "car_truck": None}] * 5)[FEATURES]
-    model = build_model(rows[TEXT], 2, {"n_estimators": 2, "n_jobs": 1})
+    model = random_forest(CARS, rows, 2, {"n_estimators": 2, "n_jobs": 1})
     model.fit(rows, [mpg] * len(rows))
     with mlflow.start_run():
-        log_model(
-            mlflow.sklearn.save_model,
-            "model",
-            "Predicts one number",
-            sk_model=model,
-            signature=infer_signature(rows, model.predict(rows)),
-            input_example=rows.head(1),
-            pip_requirements=["scikit-learn"],
-            skops_trusted_types=SKOPS_TRUSTED_TYPES,
-        )
+        log_model(model, name="model", example=rows)
         logged = mlflow.last_logged_model()
     return str(mlflow.register_model(logged.model_uri, name).version)
 
@@ -118,6 +110,29 @@ def two_versions(scratch_store) -> tuple[str, str]:
 def champion(two_versions) -> Champion:
     let_be_champion("economy", two_versions[0])
     return Champion("economy", MAX_BYTES)
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_a_classifier_answers_with_labels_or_with_probabilities(scratch_store, probabilities):
+    rows = pd.DataFrame({"a": [0.0, 1.0] * 9})
+    model = LogisticRegression().fit(rows, ["no", "yes"] * 9)
+    with mlflow.start_run():
+        made = log_model(model, name="model", example=rows)
+    let_be_champion("churn", register_model(made.reference, "churn", {}).version)
+    server = Server(Champion("churn", MAX_BYTES, probabilities))
+    status, text, _ = server.ask({"dataframe_records": [{"a": 0.0}]})
+    server.stop()
+    (answer,) = json.loads(text)["predictions"]
+    if probabilities:
+        assert status == 200 and [*answer] == ["no", "yes"] and answer["no"] > 0.5
+    else:
+        assert (status, answer) == (200, "no")
+
+
+def test_a_model_of_numbers_has_no_probabilities(two_versions):
+    let_be_champion("economy", two_versions[0])
+    with pytest.raises(UserError, match="needs a classifier with predict_proba, which this mod"):
+        Champion("economy", MAX_BYTES, probabilities=True)
 
 
 @pytest.fixture(scope="module")
@@ -210,13 +225,9 @@ class Moody(PythonModel):
 def moody(scratch_store):
     rows = pd.DataFrame({"text": ["well", None], "number": [1.0, 2.0]})
     with mlflow.start_run():
+        signature, packages = infer_signature(rows, [1]), ["pandas"]
         made = log_model(
-            mlflow.pyfunc.save_model,
-            "model",
-            "Fails",
-            python_model=Moody(),
-            signature=infer_signature(rows, [1]),
-            pip_requirements=["pandas"],
+            Moody(), name="model", example=rows, signature=signature, pip_requirements=packages
         )
     let_be_champion("moody", register_model(made.reference, "moody", {}).version)
     server = Server(Champion("moody", MAX_BYTES))

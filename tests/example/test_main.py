@@ -74,7 +74,9 @@ class TestWholePipeline:
         assert cleaning.data.params["input_artifact"] == f"raw_data.parquet:{raw}"
         assert cleaning.data.tags["input.raw_data.parquet"] == raw
         used = [data.dataset for data in cleaning.inputs.dataset_inputs]
-        assert [(data.name, data.digest) for data in used] == [("raw_data.parquet", raw)]
+        contract = cleaning.data.tags["input.contract.yaml"]
+        both = {"raw_data.parquet": raw, "contract.yaml": contract}
+        assert {data.name: data.digest for data in used} == both
 
     def test_eda_leaves_a_page_that_opens_offline(self, store, tmp_path):
         run = run_of(store, "eda")
@@ -91,21 +93,22 @@ class TestWholePipeline:
 
     def test_training_leaves_a_model(self, store, project):
         run = run_of(store, "train_random_forest")
-        assert "feature_importance.png" in store.files(run)
         assert run.data.params["random_forest.n_estimators"] == "100"
-        assert run.data.metrics["validation_mae"] < 2
+        metrics = run.data.metrics
+        assert metrics["validation_score"] == metrics["validation_mae"] < 2
         (output,) = run.outputs.model_outputs
         model = store.client.get_logged_model(output.model_id)
         files = {file.path for file in store.client.list_logged_model_artifacts(model.model_id)}
-        assert {"MLmodel", "requirements.txt", "input_example.json"} <= files
+        assert {"MLmodel", "requirements.txt", "input_example.json", "contract.yaml"} <= files
 
     def test_the_model_beats_the_mean_by_far(self, store):
         metrics = run_of(store, "evaluation").data.metrics
-        assert metrics["mae"] < metrics["mean_predictor_mae"] / 2
+        assert metrics["mae"] < metrics["baseline_mae"] / 2
         assert metrics["r2"] > 0.7
-        assert {"predicted_against_actual.png", "residuals.png", "scores_by_class.csv"} <= (
-            store.files(run_of(store, "evaluation"))
-        )
+        assert metrics["mae_low"] < metrics["mae"] < metrics["mae_high"]
+        figures = {"predicted_against_actual.png", "residuals.png", "feature_importance.png"}
+        tables = {"scores_by_class.csv", "feature_importance.csv"}
+        assert figures | tables <= store.files(run_of(store, "evaluation"))
 
     def test_nothing_is_left_beside_the_code(self, project):
         left = type_in(project, "git status --porcelain").stdout

@@ -6,6 +6,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT, type_in
 
 from _utils.tabular.convert import to_parquet
@@ -21,6 +22,7 @@ def test_they_are_kept_without_outputs(path):
     assert not [cell for cell in code if cell.outputs or cell.execution_count]
 
 
+CONTRACT = "resources/data/fuel_economy.contract.yaml"
 RAW = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv")
 
 
@@ -37,13 +39,18 @@ RAW = pd.read_csv(ROOT / "resources/data/epa_fuel_economy_2012.csv")
     ],
     ids=["no null", "one row", "only nulls", "constant", "NA and inf", "dollars"],
 )
+@pytest.mark.parametrize("target", ["comb_mpg", "car_truck"])
 @pytest.mark.filterwarnings("ignore")
-def test_the_first_look_at_any_data(cars, tmp_path, monkeypatch):
+def test_the_first_look_at_any_data(cars, target, tmp_path, monkeypatch):
     from matplotlib import pyplot as plt
 
     cars.to_csv(tmp_path / "x.csv", index=False)
     to_parquet(tmp_path / "x.csv", tmp_path / "x.parquet")
-    monkeypatch.setattr("_utils.artifacts.use_artifact", lambda _: tmp_path / "x.parquet")
+    said = yaml.safe_load((ROOT / CONTRACT).read_text())
+    task = {"number": "regression", "category": "classification"}[said["columns"][target]["kind"]]
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(said | {"target": target, "task": task}))
+    places = {"contract.yaml:latest": "contract.yaml", "raw_data.parquet:latest": "x.parquet"}
+    monkeypatch.setattr("_utils.artifacts.use_artifact", lambda name: tmp_path / places[name])
     monkeypatch.setattr(plt, "show", lambda: [plt.gcf().canvas.draw(), plt.close("all")])
     monkeypatch.setattr(sys, "path", [*sys.path])
     shell = {}

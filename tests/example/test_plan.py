@@ -22,6 +22,8 @@ from _utils.pipeline.reuse import cache_key
 from _utils.pipeline.runs import as_record
 from _utils.variables import as_text
 
+NAMES = {"input_artifact": "raw_data.parquet", "contract": "contract.yaml"}  # inputs of eda
+
 
 @pytest.fixture(scope="module")
 def experiment_id(scratch_store):
@@ -71,9 +73,11 @@ def test_all_in_the_order_of_execute_steps(whole):
 
 def test_inputs_and_outputs_are_told_by_the_types_of_parameters(whole):
     train, split = whole["train_random_forest"], whole["data_split"]
-    assert train.inputs == {"train_artifact": "train_data.parquet:latest"}
+    contract = {"contract": "contract.yaml:latest"}
+    assert train.inputs == {"train_artifact": "train_data.parquet:latest"} | contract
     assert train.outputs == {"model_artifact": "random_forest"}
-    assert [*split.inputs, *split.outputs] == ["input_artifact", "train_artifact", "test_artifact"]
+    assert {*split.inputs} == {"input_artifact", "contract"}
+    assert [*split.outputs] == ["train_artifact", "test_artifact"]
 
 
 @pytest.mark.parametrize("steps", ["'eda, data_extraction'", "[eda,data_extraction]"])
@@ -118,8 +122,8 @@ FAULTS = [
         ),
         "components.eda.parameters.input_artifact=x:1": ("'x:1' was never published",),
         "+components.eda.parameters.colour=red": ("parameter 'colour' of components.eda",),
-        "~components.basic_cleaning.parameters.max_comb_mpg": (
-            "no value: set components.basic_cleaning.parameters.max_comb_mpg in config.yaml",
+        "~components.basic_cleaning.parameters.output_artifact": (
+            "no value: set components.basic_cleaning.parameters.output_artifact in config.yaml",
         ),
         "scoring.input_url=''": ("input_url is '' and input_artifact is '': set one of them",),
         'deployment.registered_model="o\'brien"': (
@@ -160,20 +164,24 @@ def test_latest_is_what_this_pipeline_made_before_what_others_published(
     scratch_store, plan, tmp_path
 ):
     def publish(text):
-        (tmp_path / "raw_data.parquet").write_text(text)
+        both = {}
         with mlflow.start_run(experiment_id=experiment_id):
-            return log_artifact(tmp_path / "raw_data.parquet", type="raw_data").reference
+            for key, name in NAMES.items():
+                (tmp_path / name).write_text(text)
+                both[key] = log_artifact(tmp_path / name, type="any").reference
+        return both
 
     experiment_id = mlflow.create_experiment("pin")
     first = publish("published by another")
     from_outside, later = plan("main.steps='eda,basic_cleaning'", experiment_id=experiment_id)
     # Pinned when the plan is made, so it stays whatever is published in the meantime.
     publish("published by another in the meantime")
-    assert from_outside.inputs == later.inputs == {"input_artifact": first}
+    assert from_outside.inputs == later.inputs == first
     own = plan("main.steps='data_extraction,eda'", experiment_id=experiment_id)[1]
-    assert own.inputs == {"input_artifact": "raw_data.parquet:latest"}
-    made = {"raw_data.parquet:latest": "0123456789ab"}
-    assert own.pinned(made).inputs == {"input_artifact": "raw_data.parquet:0123456789ab"}
+    assert own.inputs == {key: f"{name}:latest" for key, name in NAMES.items()}
+    made = {f"{name}:latest": "0123456789ab" for name in NAMES.values()}
+    pinned = {key: f"{name}:0123456789ab" for key, name in NAMES.items()}
+    assert own.pinned(made).inputs == pinned
 
 
 def test_what_is_made_later_is_not_taken_from_an_earlier_pipeline(plan, tmp_path):
@@ -189,12 +197,13 @@ def test_what_is_made_later_is_not_taken_from_an_earlier_pipeline(plan, tmp_path
     )
     with pytest.raises(UserError, match=told):
         plan(order, experiment_id=experiment_id)
-    with pytest.raises(UserError, match=told):  # one outside execute_steps comes last
-        plan("main.execute_steps=[eda]", "main.steps='eda,download'", experiment_id=experiment_id)
+    # One outside execute_steps has its place in the section `components`
+    steps = "main.execute_steps=[eda,data_check]", "main.steps='eda,basic_cleaning,download'"
+    assert names(plan(*steps)) == ["data_extraction", "eda", "basic_cleaning"]
     # A version says what is meant
-    given = f"components.eda.parameters.input_artifact={before}"
-    eda, *_ = plan("main.execute_steps=[eda,data_extraction]", given, experiment_id=experiment_id)
-    assert eda.inputs == {"input_artifact": before}
+    given = [f"components.eda.parameters.{key}={before}" for key in NAMES]
+    eda, *_ = plan("main.execute_steps=[eda,data_extraction]", *given, experiment_id=experiment_id)
+    assert eda.inputs == dict.fromkeys(NAMES, before)
     # What a component makes itself is older when it uses it
     added = "components.data_extraction.parameters.add_to_artifact=raw_data.parquet:latest"
     (own,) = plan("main.steps=download", added, experiment_id=experiment_id)
@@ -207,9 +216,27 @@ def test_an_alias_is_pinned_to_the_version_that_has_it(plan, scratch_store, tmp_
     with mlflow.start_run(experiment_id=experiment_id):
         artifact = log_artifact(tmp_path / "aliased.parquet", type="raw_data")
     set_alias(artifact.reference, "baseline")
-    override = "components.eda.parameters.input_artifact=aliased.parquet:baseline"
-    (eda,) = plan("main.steps=eda", override, experiment_id=experiment_id)
-    assert eda.inputs == {"input_artifact": artifact.reference}
+    overrides = [f"components.eda.parameters.{key}=aliased.parquet:baseline" for key in NAMES]
+    (eda,) = plan("main.steps=eda", *overrides, experiment_id=experiment_id)
+    assert eda.inputs == dict.fromkeys(NAMES, artifact.reference)
+
+
+def test_a_model_that_this_pipeline_does_not_train_is_not_evaluated(plan, scratch_store, tmp_path):
+    experiment_id = mlflow.create_experiment("another model")
+    with mlflow.start_run(experiment_id=experiment_id):
+        for name in ("train_data.parquet", "test_data.parquet", "contract.yaml", "random_forest"):
+            (tmp_path / name).write_text(name)
+            kind = "model" if name == "random_forest" else "data"
+            reference = log_artifact(tmp_path / name, type=kind).reference
+    steps = "main.steps='train_gradient_boosting,evaluation'"
+    told = r"'evaluation' uses random_forest:latest, but this pipeline trains gradient_boosting: se"
+    with pytest.raises(UserError, match=told):
+        plan(steps, experiment_id=experiment_id)
+    *_, evaluation = plan(steps, "modeling.model=gradient_boosting", experiment_id=experiment_id)
+    assert evaluation.inputs["model_artifact"] == "gradient_boosting:latest"
+    pinned = f"components.evaluation.parameters.model_artifact={reference}"
+    *_, evaluation = plan(steps, pinned, experiment_id=experiment_id)
+    assert evaluation.inputs["model_artifact"] == reference
 
 
 def test_a_component_may_have_a_backend_of_its_own(plan, monkeypatch):
@@ -268,10 +295,9 @@ def test_what_takes_from_the_environment_is_handed_on_as_written(plan, monkeypat
         "components.data_extraction.parameters.artifact_name='${oc.env:RAW}'",
         "components.eda.parameters.input_artifact='${oc.env:RAW}:latest'",
     )
-    assert [*extraction.outputs.values()] == ["raw_data.parquet"]
-    assert eda.pinned({"raw_data.parquet:latest": "0123456789ab"}).parameters == {
-        "input_artifact": "raw_data.parquet:0123456789ab"
-    }
+    assert {*extraction.outputs.values()} == {"raw_data.parquet", "contract.yaml"}
+    pinned = eda.pinned({"raw_data.parquet:latest": "0123456789ab"})
+    assert pinned.parameters["input_artifact"] == "raw_data.parquet:0123456789ab"
     assert "resources/data/epa_fuel_economy_2012.csv" in cache_key(extraction)["files"]
 
 

@@ -26,7 +26,7 @@ def test_reference_in_an_object_store(s3, tracking_server, store, tmp_path):
     assert ran.returncode == 0, ran.stdout
     served = Store(tracking_server.url)
     published = [each for run in served.runs("in-s3") for each in outputs_of(run)]
-    assert len(published) == 2
+    assert len(published) == 3  # with the contract
     for artifact in published:
         place = f"s3://bucket/folder/{artifact.name}/{artifact.version}/"
         assert artifact.uri.startswith(place)

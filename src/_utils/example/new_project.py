@@ -1,5 +1,6 @@
-"""Remove the example, and leave an empty project that runs.
+"""Remove the example, and leave a project for another table, or an empty one; both run.
 
+mlflow run . -e new_project -P name=churn -P data=customers.csv -P target=churned
 mlflow run . -e new_project -P name=churn
 
 Nothing is committed: `git diff` shows the changes, and `git checkout .` undoes them.
@@ -16,77 +17,88 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils 
 
 import yaml
 
-from _utils.errors import UserError
+from _utils.command_line import rejoined
+from _utils.errors import UserError, explain
+from _utils.example.edit_yaml import with_values, without
+from _utils.example.from_table import NewTable, check_data, contract_file, infer
+from _utils.example.what_goes import (
+    CONFIGS,
+    EDITS,
+    EDITS_WITH_TABLE,
+    EDITS_WITHOUT_TABLE,
+    GONE,
+    KEPT,
+    KEYS,
+    KEYS_WITH_TABLE,
+    TABLE,
+    TEXTS,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMIT_FIRST = "Commit it first (git add --all && git commit), so that git can undo this."
-TEXTS = Path(__file__).with_suffix("")  # files of the new project that replace the template's
-COMPONENTS = (
-    *("data_extraction", "eda", "basic_cleaning", "data_check", "data_split"),
-    *("train_random_forest", "evaluation", "batch_scoring", "monitoring"),
-)
-# Files of the example. They are listed one by one, because the folders may also hold your files
-GONE = (TEXTS / "gone.txt").read_text("utf-8").splitlines()
-CONFIGS = ("config.yaml", "MLproject")
-# Keys to remove from both, with everything below them
-KEYS = {
-    *(f"components.{name}" for name in COMPONENTS),
-    *(f"main.execute_steps.{name}" for name in COMPONENTS),
-    *("main.aliases.download", "main.aliases.train_model"),
-    *("data", "cleaning", "checks", "split", "modeling", "scoring", "monitoring"),
-    *(f"deployment.{key}" for key in ("model", "min_improvement", "max_mae", "min_r2")),
-    "entry_points.new_project",
-}
-# Other texts about the example: file, pattern, and replacement
-EDITS = (
-    ("MLproject", r"(?<=^name: ).*", "{name}"),
-    ("config.yaml", r"(?<=  project_name: ).*", "{name}"),
-    ("config.yaml", r"(?<=  registered_model: )\w+", "{name}"),
-    ("config.yaml", r"(?<=    metric: ).*", "null"),
-    ("config.yaml", r": here .*\n  retrain:\n(    - .*\n)+", "\n  retrain:\n"),
-    ("environment.yml", "base_project_env", "{name}_env"),
-    (".github/workflows/tests.yml", "base_project_env", "{name}_env"),
-    ("Makefile", r"benchmark: .*\n(\t.*\n)+\n| benchmark(?= )", ""),
-    ("pyproject.toml", r'"(benchmarks|src/data_check)/.*\n', ""),
-    ("src/_utils/models/registry.py", r"\[evaluation\]", "[<component>]"),
-    ("cookie-mlflow-step/templates/script", r"; src/\S+ is an example", ""),
-    ("cookie-mlflow-step/local_extensions.py", r"; src/\S+ is an example", ""),
-    ("MLpipeline.md", r"\A(.*)\n", r"\1\n\nThe examples on this page are those of the template.\n"),
-    *(
-        (f"schedules/{name}", r" -P steps=[\w,]+ -P hydra_options=main\.on_alarm=retrain", "")
-        for name in ("crontab", "github-actions.yml", "kubernetes-cronjob.yaml", "pipeline.service")
-    ),
-)
+NEXT_OF_EMPTY = "Next: cookiecutter cookie-mlflow-step -o src, then mlflow run ."
 
 
-def main(name: str) -> None:
+def main(name: str, data: str = "", target: str = "") -> None:
     """Edit and remove files, and print what to do next."""
     check_name(name)
-    tracked = files_of_git()
+    if data or target:
+        data = check_data(data, target, ROOT)
+    tracked = files_of_git(data)
+    table = infer(data, target, ROOT) if data else None
+    edited = edited_files(name, table, tracked)
+    gone = {file for file in tracked & {*GONE} if not table or not KEPT.match(file)} - {data}
+    for file in gone | {*edited}:
+        check_is_inside(ROOT / file)
+    for file, text in edited.items():
+        (ROOT / file).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / file).write_text(text, "utf-8", newline="\n")
+    for file in gone:
+        remove(ROOT / file)
+    print(f"Removed the example. The project is now named {name}.")
+    print("git diff shows the changes, git checkout . undoes them.")
+    kept = {(ROOT / file).parent for file in (tracked - gone) | {*edited}}
+    emptied = {(ROOT / file).parent for file in gone} - kept
+    if left := sorted(str(folder) for folder in emptied if folder.exists()):
+        print(f"Files that git does not track were kept in {', '.join(left)}.")
+    print("Runs of the example are still in mlflow.db and mlruns. Delete both to start fresh.")
+    if table:
+        print(f"What each column is stands in {contract_file(name)}: correct what is wrong.")
+    print("Next: mlflow run ." if table else NEXT_OF_EMPTY)
+
+
+def edited_files(name: str, table: NewTable | None, tracked: set[str]) -> dict[str, str]:
+    """The files that the new project has other texts for, with these texts.
+
+    Args:
+        name: The name of the project.
+        table: Its table, None for an empty project.
+        tracked: The files that git can restore. Of the template's files only these are edited.
+    """
     texts = {path.relative_to(TEXTS).as_posix(): path for path in TEXTS.rglob("*.md")}
+    texts = {file: path for file, path in texts.items() if TABLE not in path.parents}
+    if table:
+        texts |= {path.relative_to(TABLE).as_posix(): path for path in TABLE.rglob("*.md")}
     edited = {file: path.read_text("utf-8").replace("<name>", name) for file, path in texts.items()}
-    edited |= {file: without((ROOT / file).read_text("utf-8"), KEYS) for file in CONFIGS}
-    for file, pattern, replacement in EDITS:
+    for file in CONFIGS:
+        edited[file] = without((ROOT / file).read_text("utf-8"), KEYS_WITH_TABLE if table else KEYS)
+    for file, pattern, replacement in (
+        *EDITS,
+        *(EDITS_WITH_TABLE if table else EDITS_WITHOUT_TABLE),
+    ):
         if file in tracked:
             text = edited.get(file) or (ROOT / file).read_text("utf-8")
             new = replacement.replace("{name}", name)
             edited[file] = re.sub(pattern, new, text, flags=re.MULTILINE)
     edited = {file: text for file, text in edited.items() if file in tracked}
-    gone = tracked & {*GONE}
-    for file in gone | {*edited}:
-        check_is_inside(ROOT / file)
-    for file, text in edited.items():
-        (ROOT / file).write_text(text, "utf-8")
-    for file in gone:
-        remove(ROOT / file)
-    print(f"Removed the example. The project is now named {name}.")
-    print("git diff shows the changes, git checkout . undoes them.")
-    kept = {(ROOT / file).parent for file in tracked - gone}
-    emptied = {(ROOT / file).parent for file in gone} - kept
-    if left := sorted(str(folder) for folder in emptied if folder.exists()):
-        print(f"Files that git does not track were kept in {', '.join(left)}.")
-    print("Runs of the example are still in mlflow.db and mlruns. Delete both to start fresh.")
-    print("Next: cookiecutter cookie-mlflow-step -o src, then mlflow run .")
+    if table:
+        edited["config.yaml"] = with_values(edited["config.yaml"], table.values(name))
+        edited[contract_file(name)] = table.contract
+        is_inside = (ROOT / table.data).is_file() and not Path(table.data).is_absolute()
+        if is_inside and table.data not in tracked:
+            ignored = (ROOT / ".gitignore").read_text("utf-8") if ".gitignore" in tracked else ""
+            edited[".gitignore"] = f"{ignored}# The data, which git does not keep\n/{table.data}\n"
+    return edited
 
 
 def check_name(name: str) -> None:
@@ -98,14 +110,19 @@ def check_name(name: str) -> None:
         )
 
 
-def files_of_git() -> set[str]:
+def files_of_git(data: str = "") -> set[str]:
     """The files of this folder that git can restore to their current state.
+
+    Args:
+        data: A file that may be there without git.
 
     Raises:
         UserError: There are uncommitted changes, or git does not track this folder.
     """
-    if changed := git("status", "--porcelain", "--", "."):
-        first = changed.splitlines()[0].strip()
+    place = git("rev-parse", "--show-prefix").rstrip("\n")  # of this folder in its repository
+    changed = git("status", "--porcelain", "--untracked-files=all", "-z", "--", ".").split("\0")
+    if others := [each for each in changed if each and each != f"?? {place}{data}"]:
+        first = others[0].strip()
         raise UserError(f"{ROOT} has uncommitted changes, such as '{first}'. {COMMIT_FIRST}")
     # A letter other than H: git ignores changes of the file (skip-worktree, assume-unchanged)
     listed = git("ls-files", "-v", "-z").split("\0")
@@ -140,28 +157,6 @@ def git(*arguments: str) -> str:
         raise UserError(f"{ROOT}: {error.stderr}{COMMIT_FIRST}") from error
 
 
-def without(text: str, keys: set[str]) -> str:
-    """Remove keys and list items from YAML, with the comments above and everything below them.
-
-    Args:
-        text: YAML in block style.
-        keys: Dotted paths of keys; a path may end in an item of a list.
-    """
-    kept, comments, path = [], [], []
-    for line in text.splitlines(keepends=True):
-        if not line.strip() or line.lstrip().startswith("#"):
-            comments.append(line)
-            continue
-        indent, word = re.match(r"( *)(?:- )?([^:\s]*)", line).groups()
-        path = [(depth, key) for depth, key in path if depth < len(indent)]
-        path.append((len(indent), word))
-        dotted = [".".join(key for _, key in path[:length]) for length in range(1, len(path) + 1)]
-        if not keys & {*dotted}:
-            kept += [*comments, line]
-        comments = []
-    return "".join([*kept, *comments])
-
-
 def remove(path: Path) -> None:
     """Remove a file, and its folders if they become empty."""
     path.unlink()
@@ -173,7 +168,10 @@ def remove(path: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="of the new project")
+    parser.add_argument("--data", default="", help="path or URL of its table")
+    parser.add_argument("--target", default="", help="column of the table to predict")
+    args = parser.parse_args(rejoined(sys.argv[1:]))
     try:
-        main(parser.parse_args().name)
+        main(args.name, args.data, args.target)
     except UserError as error:
-        sys.exit(str(error))
+        sys.exit(explain(error))

@@ -1,52 +1,18 @@
-"""Publish a model, register it, promote it; and what a model was made from.
+"""Register a model, promote it; and what a model was made from.
 
 The artifacts that a champion was made from, back to the raw data, get the name of the registered
 model as an alias: `raw_data.parquet:<model>`.
 """
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import Model
 
-from _utils.artifacts import MODEL_TYPE, current_run_id, log_artifact, set_alias
-from _utils.artifacts.digests import digest_of
-from _utils.artifacts.index import Artifact, check_name, find_artifact, parse_reference
+from _utils.artifacts import current_run_id, set_alias
+from _utils.artifacts.index import Artifact, find_artifact, parse_reference
 from _utils.errors import UserError
 from _utils.models.registry import CHALLENGER, CHAMPION, DIGEST, SCHEME, find_version, versions_of
-
-
-def log_model(save: Callable[..., Any], name: str, description: str, **options: Any) -> Artifact:
-    """Publish a model of the current run, as an MLflow model and as an artifact of that name.
-
-    Its digest is that of the files as they were saved here. MLflow's own `log_model` leaves them
-    only in the artifact store, where others may be able to write.
-
-    Args:
-        save: The MLflow function for this kind of model, such as `mlflow.sklearn.save_model`.
-        name: The name of both.
-        description: One sentence for the reader.
-        options: What `save` takes, except the path.
-    """
-    client, folder = MlflowClient(), Path(tempfile.mkdtemp(prefix="model-")) / check_name(name)
-    run = client.get_run(current_run_id())
-    model = mlflow.initialize_logged_model(name, params=run.data.params)
-    about = Model(run_id=run.info.run_id, model_id=model.model_id)
-    save(path=str(folder), mlflow_model=about, **options)
-    client.log_model_artifacts(model.model_id, str(folder))
-    mlflow.finalize_logged_model(model.model_id, "READY")
-    mlflow.log_outputs([LoggedModelOutput(model.model_id, step=0)])
-    mlflow.log_metrics(run.data.metrics, model_id=model.model_id)
-    client.set_logged_model_tags(model.model_id, {DIGEST: digest_of(folder)})
-    return log_artifact(
-        folder, name=name, uri=model.artifact_location, type=MODEL_TYPE, description=description
-    )
 
 
 def register_model(reference: str, name: str, tags: dict[str, str]) -> ModelVersion:
@@ -81,7 +47,7 @@ def logged_model_of(artifact: Artifact) -> LoggedModel:
     raise UserError(
         f"None of the MLflow models that the run of artifact '{artifact.reference}' logged "
         f"({', '.join(model.name for model in models) or 'there are none'}) has its bytes: publish "
-        "it with log_model of _utils/models/lineage.py."
+        "it with log_model of _utils.models."
     )
 
 

@@ -1,6 +1,6 @@
 """The model in use: the version in MLflow's model registry that has the alias `champion`.
 
-lineage.py publishes models, registers and promotes them.
+publish.py publishes models, lineage.py registers and promotes them.
 """
 
 import re

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from _utils.internals import Override
 
 KEYS = {"--steps": "main.steps", "--port": "serving.port"}  # parameters that set one key
+OPEN = "data.contract."  # below are values of the contract's file, which main.py does not know
 EMPTY = ('""', "''")  # how an empty value arrives where no shell takes its quotes off
 QUOTES = ("'", '"')
 # A quoted text as a whole, else a space or another character
@@ -47,7 +48,10 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
         option, equals, value = argument.partition("=")
         value = "" if value in EMPTY else value.strip()
         if option in KEYS and equals:
-            overrides += [f"{KEYS[option]}={hydra_text(value)}"] if value else []
+            names = [each.strip() for each in value.split(",") if each.strip()]
+            is_list = option == "--steps" and len(names) > 1  # [a,b] needs no quotes, as 'a,b' does
+            text = f"[{','.join(map(hydra_text, names))}]" if is_list else hydra_text(value)
+            overrides += [f"{KEYS[option]}={text}"] if value else []
         elif option == "--hydra-options":
             for token in split_options(value):
                 (overrides if is_override(token) else flags).append(token)
@@ -56,7 +60,8 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
             raise UserError(f"unknown parameter '{name}': there are steps and hydra_options.")
         else:
             (rest if is_override(argument) else flags).append(argument)
-    return [*flags, *rest, *overrides]
+    opened = (f"++{each}" if each.startswith(OPEN) else each for each in [*rest, *overrides])
+    return [*flags, *opened]
 
 
 def is_override(token: str) -> bool:
@@ -178,10 +183,10 @@ def read_overrides(tokens: list[str]) -> list[Override]:
             overrides += parse_overrides([token])
         except HydraException as error:
             reason = str(error).splitlines()[0]
-            faults.append(
-                f"override {token} cannot be read ({reason}): write key=value, no spaces around "
-                "the =, and a value with special characters in quotes."
-            )
+            cure = "write key=value, no spaces around the =, and special characters in quotes."
+            if not token.partition("=")[0].isascii():
+                cure = "Hydra takes no such letters in a key. Change the value in its file."
+            faults.append(f"override {token} cannot be read ({reason}): {cure}")
     if faults:
         raise UserError("\n".join(faults))
     return overrides

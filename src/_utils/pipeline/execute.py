@@ -137,9 +137,9 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
             backend_config=dict(component.backend_config),
             synchronous=False,
         )
-        if output := getattr(started, "output", None):
-            log.follow(output)
         mask_tags(MlflowClient().get_run(started.run_id))
+        if output := getattr(started, "output", None):  # last: whoever sees it may press Ctrl-C
+            log.follow(output)
         exit_code = wait_for(started)
     except (MlflowException, shell_error(), subprocess.CalledProcessError) as error:
         fault = error

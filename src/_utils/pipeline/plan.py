@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from _utils.artifacts.index import find_artifact, parse_reference
+from _utils.artifacts.index import LATEST, MODEL_TYPE, find_artifact, parse_reference
 from _utils.artifacts.stores import choose_store
 from _utils.errors import UserError, did_you_mean
 from _utils.pipeline.component import Component
@@ -73,7 +73,7 @@ def pin_inputs_from_outside(
         The components, and a fault for each input that was never published, or that a later
         component publishes: its present version is older than the component's other inputs.
     """
-    version_of = cache(lambda each: find_artifact(*parse_reference(each), experiment_id).version)
+    find = cache(lambda each: find_artifact(*parse_reference(each), experiment_id))
     numbered = [*enumerate(components)]
     publishers = {each: number for number, by in reversed(numbered) for each in by.publishes}
     pinned, faults = [], []
@@ -90,27 +90,46 @@ def pin_inputs_from_outside(
                 )
             elif first == number:  # what the component publishes itself has an older version, too
                 try:
-                    versions[reference] = version_of(reference)
+                    artifact = find(reference)
+                    versions[reference] = artifact.version
+                    if artifact.type == MODEL_TYPE:
+                        faults += other_models(component, reference, components[:number])
                 except UserError as error:
-                    faults.append(f"{place}: {error}")
+                    faults += [f"{place}: {error}"]
         pinned.append(component.pinned(versions))
     return pinned, faults
+
+
+def other_models(component: Component, model: str, before: list[Component]) -> list[str]:
+    """A fault if earlier components train models, but this one uses an older one of other name."""
+    trained = [name for each in before for name in each.of_type("model_output").values()]
+    uses_one = {f"{name}:{LATEST}" for name in trained} & {*component.inputs.values()}
+    if not trained or uses_one or not model.endswith(f":{LATEST}"):
+        return []
+    return [
+        f"'{component.name}' uses {model}, but this pipeline trains {', '.join(trained)}: set "
+        f"modeling.model={trained[-1]} in config.yaml, or run the component that trains it, too."
+    ]
 
 
 def select_steps(main: Main, configured: list[str]) -> tuple[list[str], list[str]]:
     """The components that `main.steps` names, in the order of `main.execute_steps`.
 
-    A component that is configured but not in `execute_steps` runs only when named, after the
-    others.
+    A component that is configured but not in `execute_steps` runs only when named, after the one
+    that is before it in the section `components`.
 
     Returns:
         The names of the components, and a fault for each unknown name.
     """
-    order, steps = main.execute_steps or [], main.steps
-    chosen, faults = known_names(order if steps == ["all"] else steps, main, configured)
+    order, steps = [*(main.execute_steps or [])], main.steps
+    chosen, faults = known_names([*order] if steps == ["all"] else steps, main, configured)
     if not chosen and not faults and steps != ["all"]:
         faults.append(f"main.steps is empty: choose from {', '.join(configured)}, or write all.")
-    return [name for name in dict.fromkeys([*order, *configured]) if name in chosen], faults
+    for number, name in enumerate(configured):
+        if name not in order:
+            before = [each for each in configured[:number] if each in order]
+            order.insert(order.index(before[-1]) + 1 if before else 0, name)
+    return [name for name in dict.fromkeys(order) if name in chosen], faults
 
 
 def known_names(names: list[str], main: Main, configured: list[str]) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +14,7 @@ from _utils.pipeline.log import Log
 from _utils.pipeline.processes import SWEEP, reader_is_gone, typed_command
 
 KEY_METRICS = 3  # metrics of a component in the summary
+NEW_DATA, NEEDS_NEW_DATA = "data.new_file_url", ("batch_scoring", "monitoring")
 
 
 class Terminal(Console):
@@ -117,3 +119,13 @@ def print_ui_hint(store_uri: str) -> None:
     where = store_uri if store_uri.startswith("http") else command
     console.print(f"See the runs: {where}", markup=False, highlight=False)
     console.print("(choose Model training at the top left, then the experiment)", style="dim")
+
+
+def print_new_data_hint(config: DictConfig) -> None:
+    """Say how to score and monitor new data, after a whole pipeline that leaves this out."""
+    planned, there = config.main.execute_steps or [], config.get("components") or {}
+    later = [name for name in NEEDS_NEW_DATA if name in there and name not in planned]
+    if later and config.main.steps == "all" and OmegaConf.select(config, NEW_DATA) == "":
+        command = f'mlflow run . -P steps={",".join(later)} -P hydra_options="{NEW_DATA}=<path>"'
+        hint = f"No new data yet. To score and monitor them: {command}"
+        console.print(hint, markup=False, highlight=False)

@@ -139,7 +139,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     for file in sorted(before.keys() | now.keys()):
         if before.get(file) != now.get(file):
             change = "changed" if file in before else "is new"
-            reasons.append(f"{file} {change if file in now else 'is gone'}")
+            reasons.append(f"{file} {change if file in now else 'is no longer an input'}")
     before, now = _leaves(old["parameters"]), _leaves(new["parameters"])
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):

@@ -24,7 +24,7 @@ from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name, o
 from _utils.masking import without_secrets
 from _utils.pipeline.dead_runs import LAUNCHER, PROCESS, close_dead_runs, process_tag
 from _utils.pipeline.processes import SWEEP, faults_told, launcher
-from _utils.pipeline.report import console, print_ui_hint
+from _utils.pipeline.report import console, print_new_data_hint, print_ui_hint
 from _utils.pipeline.server import check_machine, open_tracking_store, serve_tracking_store
 from _utils.variables import recorded
 
@@ -69,6 +69,8 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
         console.quiet = False
     else:
         print_ui_hint(open_tracking_store())
+        if not status:
+            print_new_data_hint(config)
         sys.exit(status)
 
 

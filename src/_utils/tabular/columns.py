@@ -13,13 +13,27 @@ def to_numbers(column: pd.Series) -> pd.Series:
     return pd.to_numeric(column, errors="coerce").astype("float64")
 
 
-def to_dates(column: pd.Series) -> pd.Series:
-    """The days as written, ignoring time zones: in UTC the day could be a different one."""
+def to_dates(column: pd.Series, written: str | None = None) -> pd.Series:
+    """The days as written, ignoring time zones: in UTC the day could be a different one.
+
+    Args:
+        column: Dates, or texts.
+        written: The format of the texts, as strptime has it; None for ISO 8601.
+    """
     if not pd.api.types.is_datetime64_any_dtype(column):
-        text = to_text(column).str.replace(OFFSET, r"\1", regex=True)
-        column = pd.to_datetime(text, format="ISO8601", errors="coerce")
+        text = to_text(column)
+        if not written:
+            text = text.str.replace(OFFSET, r"\1", regex=True)
+        column = pd.to_datetime(text, format=written or "ISO8601", errors="coerce")
     # The unit is explicit because the default depends on the version of pandas.
     return column.dt.tz_localize(None).dt.normalize().dt.as_unit("us")
+
+
+def to_labels(column: pd.Series) -> pd.Series:
+    """Convert classes: whole numbers and truth values stay what they are, all else becomes text."""
+    if pd.api.types.is_integer_dtype(column):
+        return column.astype("Int64")
+    return column if pd.api.types.is_bool_dtype(column) else to_text(column)
 
 
 def to_text(column: pd.Series) -> pd.Series:

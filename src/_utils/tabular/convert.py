@@ -2,48 +2,154 @@
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from _utils.errors import UserError
-from _utils.tabular.from_csv import OPEN_QUOTE, csv_to_parquet
-from _utils.tabular.from_json import json_to_parquet
-from _utils.tabular.tables import NOT_UTF8, open_table, refuse_duplicates
+from _utils.tabular.dialect import UTF8, Dialect, checked, encoding_of, is_utf8, unicode_of
+from _utils.tabular.from_csv import OPEN_QUOTE, Types, csv_to_parquet, survey
+from _utils.tabular.from_excel import excel_to_csv
+from _utils.tabular.from_json import array_to_lines, is_array, json_to_parquet
+from _utils.tabular.tables import open_table, refuse_duplicates
+from _utils.tabular.unpack import PACKED, unpack
 
+NOT_UTF8 = "the text is not UTF-8. Convert it; of a CSV file, set data.csv.encoding instead."
 NO_ROWS = "the table has no rows. Provide at least one."
+CSV, JSON, PARQUET, EXCEL = "CSV", "JSON", "Parquet", "Excel"
+KINDS = {".csv": CSV, ".tsv": CSV, ".jsonl": JSON, ".ndjson": JSON, ".json": JSON}
+KINDS |= {".parquet": PARQUET, ".xlsx": EXCEL}
 
 
-def to_parquet(source: Path, target: Path) -> int:
+class Plain(NamedTuple):
+    """A file that is a CSV in UTF-8, JSON lines in UTF-8, or Parquet."""
+
+    file: Path
+    kind: str
+    dialect: Dialect
+    types: Types = None
+
+
+def to_parquet(source: Path, target: Path, options: dict[str, Any] | None = None) -> int:
     """Convert a table to a Parquet file; the same input gives the same bytes.
 
     Whole numbers of a CSV become int64, decimals float64, everything else text; an empty field
-    becomes null. JSON lines keep their types. A column becomes text if it has a whole number that
+    becomes null. So do those of the first sheet of an Excel file, but true and false become bool,
+    and dates timestamps. JSON keeps its types. A column becomes text if it has a whole number that
     int64 cannot hold, or that float64 cannot hold exactly. A Parquet file is copied unchanged.
 
     Args:
-        source: A .csv, .tsv, .parquet, .jsonl or .ndjson file.
+        source: A .csv, .tsv, .jsonl, .ndjson, .json (a list of objects), .parquet or .xlsx file; or
+            a .gz or .zip file that holds one of these.
         target: The Parquet file to write.
+        options: How a CSV file is written: `delimiter`, `encoding` and `decimal`. What is missing
+            or None is recognised, and printed if it is not the usual.
 
     Returns:
         The number of rows.
 
     Raises:
-        UserError: The file type is unknown, or the content is not a valid table. The target is
-            not written.
+        UserError: The file type is unknown, an option is wrong, or the content is not a valid
+            table. The target is not written.
     """
-    if (suffix := source.suffix.lower()) not in CONVERTERS:
-        raise UserError(f"{source}: unknown file type. Use one of {', '.join(CONVERTERS)}.")
     partial = target.with_name(f"{target.name}.part")
     try:
-        if not (rows := CONVERTERS[suffix](source, partial)):
-            raise UserError(f"{source}: {NO_ROWS}")
+        with _plain(source, checked(options), target.parent) as (file, kind, dialect, types):
+            if kind == CSV:
+                rows = csv_to_parquet(file, partial, dialect, types)
+            else:
+                rows = (json_to_parquet if kind == JSON else _from_parquet)(file, partial)
+            if not rows:
+                raise UserError(f"{file}: {NO_ROWS}")
         partial.replace(target)
-    except (pa.ArrowException, UnicodeDecodeError) as fault:
-        raise UserError(f"{source}: {_explain(fault)}") from fault
     finally:
         partial.unlink(missing_ok=True)
     return rows
+
+
+def recognise(source: Path, options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Tell how a table is written, as `to_parquet` recognises it.
+
+    Args:
+        source: As in `to_parquet`.
+        options: As in `to_parquet`; these are taken over.
+
+    Returns:
+        `delimiter`, `encoding` and `decimal`, each None where it has no meaning (there are no
+        decimals, the file is not a CSV); and `null_words`, a sorted list of the words that keep
+        columns of numbers from being read as such.
+
+    Raises:
+        UserError: As `to_parquet`.
+    """
+    with (
+        TemporaryDirectory() as folder,
+        _plain(source, checked(options), Path(folder)) as (file, kind, dialect, types),
+    ):
+        if kind != CSV:
+            return {**asdict(Dialect()), "null_words": []}
+        found = survey(file, dialect)
+        words = sorted(set().union(*found.null_words.values()))
+        own = found.dialect if types is None else Dialect()  # an Excel file has none
+        return {**asdict(own), "null_words": words}
+
+
+@contextmanager
+def _plain(source: Path, options: Dialect, room: Path) -> Iterator[Plain]:
+    """Unpack and convert a file, in a folder that is removed afterwards; name it in messages."""
+    with TemporaryDirectory(dir=room, prefix="plain_") as folder:
+        file, copy = source, Path(folder, "plain")
+        try:
+            file = unpack(source, Path(folder))
+            if (kind := KINDS.get(file.suffix.lower())) is None:
+                inside = f" holds {file.name}" if file != source else ""
+                raise UserError(
+                    f"{source}{inside}: unknown file type. Use one of {', '.join(KINDS)}, or one "
+                    f"of these in {' or '.join(PACKED)}."
+                )
+            copy.mkdir()
+            copy /= file.name
+            yield _converted(file, kind, options, copy)
+        except UserError as error:
+            message = str(error).replace(str(copy), str(source)).replace(str(file), str(source))
+            raise UserError(message) from error
+        except (pa.ArrowException, UnicodeError) as fault:
+            raise UserError(f"{source}: {_explain(fault)}") from fault
+
+
+def _converted(file: Path, kind: str, options: Dialect, copy: Path) -> Plain:
+    if kind == PARQUET:
+        return Plain(file, kind, options)
+    if kind == EXCEL:
+        return Plain(copy, CSV, Dialect(",", UTF8, "."), excel_to_csv(file, copy))
+    encoding = unicode_of(file) if kind == JSON else options.encoding or encoding_of(file)
+    if not is_utf8(encoding):
+        if encoding != options.encoding:
+            print(f"{file.name}: read as {encoding}.")
+        file = _in_utf8(file, encoding, copy)
+    if kind == JSON and is_array(file):
+        array_to_lines(file, copy.with_suffix(".jsonl"))
+        file = copy.with_suffix(".jsonl")
+    return Plain(file, kind, replace(options, encoding=encoding))
+
+
+def _in_utf8(file: Path, encoding: str, copy: Path) -> Path:
+    try:
+        with (
+            file.open("r", encoding=encoding, newline="") as text,
+            copy.open("w", encoding=UTF8, newline="") as same,
+        ):
+            shutil.copyfileobj(text, same, 1_000_000)
+    except UnicodeError as fault:
+        raise UserError(
+            f"{file}: some characters are not {encoding}. Set data.csv.encoding in config.yaml."
+        ) from fault
+    return copy
 
 
 def _from_parquet(source: Path, target: Path) -> int:
@@ -56,7 +162,7 @@ def _from_parquet(source: Path, target: Path) -> int:
 
 def _explain(fault: Exception) -> str:
     reason = " ".join(str(fault).split())
-    if isinstance(fault, UnicodeDecodeError) or "UTF8" in reason:
+    if isinstance(fault, UnicodeError) or "UTF8" in reason:
         return NOT_UTF8
     if match := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", reason):
         row, expected, got, text = match.groups()
@@ -67,12 +173,3 @@ def _explain(fault: Exception) -> str:
     if "straddling" in reason:
         return OPEN_QUOTE
     return f"{reason.rstrip('.')}. Correct the file there."
-
-
-CONVERTERS = {
-    ".csv": csv_to_parquet,
-    ".tsv": csv_to_parquet,
-    ".jsonl": json_to_parquet,
-    ".ndjson": json_to_parquet,
-    ".parquet": _from_parquet,
-}

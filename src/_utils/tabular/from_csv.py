@@ -1,18 +1,19 @@
-"""Convert CSV and TSV files to Parquet: detect the delimiter, the decimal mark and the types."""
+"""Convert CSV and TSV files to Parquet: recognise the decimal mark and the types."""
 
-import io
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from csv import Error, reader
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
 from _utils.errors import UserError
+from _utils.tabular.dialect import DELIMITERS, Dialect, default_delimiter, delimiter_of
 from _utils.tabular.tables import (
     DECIMAL,
     INTEGER,
@@ -27,40 +28,77 @@ from _utils.tabular.tables import (
 # Arrow would also read 00123 and 0x1F, which are codes, and nan as numbers.
 NUMBER = r"^-?(0|[1-9]\d{0,18})?([.,]\d*)?([eE][+-]?\d+)?$"
 WHOLE = r"^-?\d+$"
-
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
-SAMPLE_BYTES, SAMPLE_ROWS = 100_000, 20
 # Words that mean null in a column of numbers, and how many of them such a column may have
-NULL_WORD = re.compile(r"\W+|#?n/?a|nan|null|none|nil|missing|unknown|[-+]?inf(inity)?", re.I)
+NULL_WORD = re.compile(
+    r"\W+|#?n/?a|nan|null|none|nil|missing|unknown|[-+]?inf(inity)?"
+    r"|#(div/0!|name\?|null!|num!|ref!|value!)",  # errors in Excel
+    re.IGNORECASE,
+)
 MOST_WORDS = 5
+Types = dict[str, pa.DataType] | None
 OPEN_QUOTE = 'a quote (") is never closed, or a field is longer than 1 MB. Close the quote.'
 
 
-def csv_to_parquet(source: Path, target: Path) -> int:
-    """Convert a CSV or TSV file to Parquet; returns the number of rows."""
-    delimiter = _delimiter(source)
-    marks = ".," if delimiter == ";" else "."  # decimal points; with semicolons also commas
-    texts, needs = _survey(source, delimiter, marks)
-    kinds = {mark: {name: narrowest(needs[mark][name]) for name in texts} for mark in marks}
-    mark = "." if DECIMAL in kinds["."].values() else marks[-1]
-    types = {name: TEXT if texts[name] else kinds[mark][name] for name in texts}
-    if delimiter != _default_delimiter(source):
-        comma = ", decimals have a comma" if mark == "," and DECIMAL in types.values() else ""
+class Survey(NamedTuple):
+    """What a CSV file is, after it was read as a whole."""
+
+    dialect: Dialect
+    types: dict[str, pa.DataType]
+    # By column, the words that keep numbers from being read as such
+    null_words: dict[str, set[str]]
+
+
+def csv_to_parquet(source: Path, target: Path, dialect: Dialect, known: Types = None) -> int:
+    """Convert a CSV or TSV file in UTF-8 to Parquet.
+
+    Args:
+        source: The file.
+        target: The Parquet file to write.
+        dialect: How the file is written; what is None is recognised, and printed.
+        known: The types of columns that need not be recognised.
+
+    Returns:
+        The number of rows.
+    """
+    found = survey(source, dialect)
+    delimiter, decimal = found.dialect.delimiter, found.dialect.decimal
+    if delimiter not in (dialect.delimiter, default_delimiter(source)):
+        comma = ", decimals have a comma" if decimal == "," else ""
         print(f"{source.name}: fields are separated by {DELIMITERS[delimiter]}{comma}.")
-    commas = [name for name in texts if kinds["."][name] == TEXT != kinds[marks[-1]][name]]
+    if found.null_words:
+        words = ", ".join(map(repr, sorted(set().union(*found.null_words.values()))))
+        cure = "Cleaning makes a word null that is in cleaning.unknown_codes of config.yaml."
+        is_one, columns = len(found.null_words) == 1, _shown(found.null_words)
+        are, stay = ("is a number", "stays") if is_one else ("are numbers", "stay")
+        print(f"{source.name}: {columns} {are} but for {words}, and {stay} text here. {cure}")
+    types = found.types | (known or {})
+    batches = _read_csv(source, delimiter, types, decimal or ".")
+    return write(batches, pa.schema(types), target)
+
+
+def survey(source: Path, dialect: Dialect) -> Survey:
+    """Recognise what is None in the dialect, and the types of the columns.
+
+    The decimal mark stays None if there are no decimals.
+    """
+    delimiter = dialect.delimiter or delimiter_of(source)
+    # With semicolons decimals may have a point or a comma
+    marks = dialect.decimal or (".," if delimiter == ";" else ".")
+    texts, needs = _texts_and_needs(source, delimiter, marks)
+    kinds = {mark: {name: narrowest(needs[mark][name]) for name in texts} for mark in marks}
+    mark = marks[0] if DECIMAL in kinds[marks[0]].values() else marks[-1]
+    types = {name: TEXT if texts[name] else kinds[mark][name] for name in texts}
+    commas = [name for name in texts if kinds[marks[0]][name] == TEXT != kinds[marks[-1]][name]]
     if commas and mark == ".":
         cure = "Other columns have decimal points: use one style in the whole file."
         print(f"{source.name}: numbers with decimal commas stay text in {_shown(commas)}. {cure}")
-    words = {name: texts[name] for name in texts if needs["."][name] and texts[name]}
+    words = {name: texts[name] for name in texts if needs[mark][name] and texts[name]}
     words = {name: each for name, each in words.items() if all(map(NULL_WORD.fullmatch, each))}
-    if words:
-        cure = "If these words mean null, add them to cleaning.unknown_codes in config.yaml."
-        reason = f"because of {sorted(set().union(*words.values()))}"
-        print(f"{source.name}: numbers stay text in {_shown(words)} {reason}. {cure}")
-    return write(_read_csv(source, delimiter, types, mark), pa.schema(types), target)
+    decimal = mark if DECIMAL in kinds[mark].values() else dialect.decimal
+    return Survey(replace(dialect, delimiter=delimiter, decimal=decimal), types, words)
 
 
-def _survey(
+def _texts_and_needs(
     source: Path, delimiter: str, marks: str
 ) -> tuple[dict[str, set[str]], dict[str, dict[str, set[str]]]]:
     """Read the whole file, because its last row can change the type of a column.
@@ -90,34 +128,8 @@ def _shown(names: Collection[str]) -> str:
     return f"{len(names)} column{'s' * (len(names) > 1)} ({', '.join(islice(names, 5))}{more})"
 
 
-def _default_delimiter(source: Path) -> str:
-    return "\t" if source.suffix.lower() == ".tsv" else ","
-
-
-def _delimiter(source: Path) -> str:
-    """The delimiter of the fields: the file type's default, unless only another fits the rows."""
-    default = _default_delimiter(source)
-    with source.open("rb") as file:
-        sample = file.read(SAMPLE_BYTES)
-    text = io.StringIO(sample.decode("utf-8-sig", "replace"), newline="")
-
-    def fit(delimiter: str) -> tuple[bool, bool, int]:
-        text.seek(0)
-        try:
-            rows = [row for row in islice(reader(text, delimiter=delimiter), SAMPLE_ROWS) if row]
-        except Error:
-            return False, False, 0
-        if len(sample) == SAMPLE_BYTES and len(rows) < SAMPLE_ROWS:
-            rows = rows[:-1]  # the sample ends within the last row
-        widths = {len(row) for row in rows}
-        is_even = len(widths) == 1 and widths != {1}
-        return is_even, is_even and delimiter == default, len(rows[0]) if rows else 0
-
-    return max([default, *DELIMITERS], key=fit)
-
-
 def _read_csv(
-    source: Path, delimiter: str, types: dict[str, pa.DataType] | None = None, mark: str = "."
+    source: Path, delimiter: str, types: Types = None, mark: str = "."
 ) -> Iterator[pa.RecordBatch]:
     read = csv.ReadOptions(use_threads=False)  # with threads, errors lack the row number
     parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)

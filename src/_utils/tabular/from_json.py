@@ -1,12 +1,12 @@
-"""Convert JSON lines to Parquet, with whole numbers exact."""
+"""Convert JSON lines and JSON arrays to Parquet, with whole numbers exact."""
 
 import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from json import JSONDecoder
+from json import JSONDecodeError, JSONDecoder
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 from pyarrow import json
@@ -17,6 +17,64 @@ from _utils.tabular.tables import INTEGER, TEXT, narrowest, needs_of, open_text,
 JSON_CHUNK_BYTES = 16_000_000
 # Whole numbers in JSON lines that may be larger than EXACT: Arrow rounds them beside decimals
 LONG = re.compile(rb"[:\s]-?\d{16,}(?=[\s,}])")
+# What is between two objects of an array, and the character after it
+GAP = re.compile(r"\s*(,?)\s*(.?)", re.DOTALL)
+
+
+def is_array(source: Path) -> bool:
+    """Tell whether a JSON file is an array; otherwise it holds JSON lines, whatever its name."""
+    with open_text(source) as file:
+        return file.read(1000).lstrip()[:1] == b"["
+
+
+def array_to_lines(source: Path, target: Path) -> None:
+    """Write the objects of a JSON array as JSON lines, with each value as it is written there.
+
+    Raises:
+        UserError: The file is not a JSON array of objects.
+    """
+    with (
+        open_text(source) as file,
+        io.TextIOWrapper(file, "utf-8", newline="") as text,
+        target.open("w", encoding="utf-8", newline="\n") as lines,
+    ):
+        rows = 0
+        try:
+            for each in _objects(text):
+                # Texts in JSON hold no newlines, so that these are between keys and values
+                lines.write(each.replace("\n", " ").replace("\r", " ") + "\n")
+                rows += 1
+        except JSONDecodeError as fault:
+            raise UserError(
+                f"{source}, row {rows + 1}: {fault.msg}. Correct it; the file must be a list of "
+                "objects: [{...}, {...}]."
+            ) from fault
+
+
+def _objects(file: TextIO) -> Iterator[str]:
+    decode, is_first = JSONDecoder().raw_decode, True
+    text = ""
+    while "[" not in text:
+        text = file.read(JSON_CHUNK_BYTES)
+    place = text.index("[") + 1
+    while True:
+        gap = GAP.match(text, place)
+        comma, start = gap.groups()
+        if start == "]" and not comma:
+            break
+        if start and (start != "{" or bool(comma) == is_first):
+            raise JSONDecodeError(f"{comma}{start} is not expected here", "", 0)
+        try:
+            _, end = decode(text, gap.start(2))
+        except JSONDecodeError:  # the object may go on in what is not read yet
+            if not (more := file.read(max(JSON_CHUNK_BYTES, len(text) - place))):
+                raise
+            text, place = text[place:] + more, 0
+            continue
+        yield text[gap.start(2) : end]
+        place, is_first = end, False
+    if (text[gap.end() :] + file.read(JSON_CHUNK_BYTES)).strip():
+        raise JSONDecodeError("there is more after the closing ]", "", 0)
 
 
 def json_to_parquet(source: Path, target: Path) -> int:

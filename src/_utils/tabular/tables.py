@@ -1,5 +1,6 @@
 """Parquet files and DataFrames: read a table, write it, and choose types that lose nothing."""
 
+import codecs
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,6 @@ NULLABLE = {
 # Arrow reads about 32 blocks of a CSV ahead; its default block of 1 MB keeps memory bounded. Blocks
 # of that size compress badly, so `write` collects them into larger row groups.
 ROW_GROUP_BYTES = 32_000_000
-NOT_UTF8 = "the text is not UTF-8. Convert it, for example with iconv -f LATIN1 -t UTF-8."
 
 
 def read_table(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
@@ -148,8 +148,8 @@ def open_text(source: Path) -> Iterator[BinaryIO]:
     from tqdm import tqdm  # imported here: an environment that only reads tables may lack it
 
     with source.open("rb") as file:
-        if file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16
-            raise UserError(f"{source}: {NOT_UTF8}")
+        if file.peek(3)[:3] == codecs.BOM_UTF8:
+            file.read(3)
         size = source.stat().st_size
         with tqdm.wrapattr(file, "read", total=size, desc=source.name, disable=None) as counted:
             yield counted

@@ -113,11 +113,11 @@ def test_a_component_with_a_parser_of_its_own_still_runs(component):
 
 
 def test_help_tells_all(monkeypatch):
-    monkeypatch.setattr(sys, "argv", [str(ROOT / "src/data_split/run.py")])
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "src/data_extraction/run.py")])
     told = " ".join(declared_parser(test_help_tells_all).format_help().split())
     assert __doc__ in told
-    assert "--seed int Seed of the random split" in told
-    assert "[--stratify_by string]" in told
+    assert "--add_to_artifact artifact Raw data whose rows come before those of the file" in told
+    assert "[--artifact_type string]" in told and "--file_url url" in told
 
 
 def test_options_of_a_folder():

@@ -15,7 +15,7 @@ from _utils.artifacts import is_present, log_artifact, use_artifact
 from _utils.artifacts.digests import digest_of
 from _utils.artifacts.index import find_artifact
 from _utils.errors import UserError, explain
-from _utils.models import lineage as lineages
+from _utils.models import publish
 from _utils.models.lineage import check_training_data, lineage, promote, register_model
 from _utils.models.registry import (
     fetch_model,
@@ -49,13 +49,13 @@ def models(scratch_store, tmp_path_factory):
 
 def log_model(name, content):
     """A model without a framework, whose import would take most of the time."""
-    return lineages.log_model(save, name, "A text", content=content)
 
+    def save(folder, about):
+        folder.mkdir()
+        about.add_flavor("text", content=content)
+        about.save(str(folder / "MLmodel"))
 
-def save(path, mlflow_model, content):
-    Path(path).mkdir()
-    mlflow_model.add_flavor("text", content=content)
-    mlflow_model.save(f"{path}/MLmodel")
+    return publish.publish(save, name, "A text")
 
 
 def log_as_mlflow_does(folder, name):
@@ -184,7 +184,7 @@ def test_what_was_changed_is_never_loaded(models, tmp_path, tamper):
 @pytest.mark.parametrize("name", ["../forest", "/forest", "a forest"])
 def test_a_model_has_the_name_of_an_artifact(name):
     with pytest.raises(UserError, match="cannot be an artifact's name"):
-        lineages.log_model(shutil.rmtree, name, "never called")
+        publish.publish(shutil.rmtree, name, "never called")
 
 
 def test_what_is_loaded_is_a_copy_that_nobody_else_can_change(models):

@@ -42,7 +42,7 @@ def test_quoted_values_arrive_unchanged(values):
 
 def test_flags_come_first_and_steps_are_no_sweep():
     arguments = hydra_arguments(["--steps=a, b", "--hydra-options=x=1,2 -m y=3"])
-    assert arguments == ["-m", "main.steps='a, b'", "x=1,2", "y=3"]
+    assert arguments == ["-m", "main.steps=[a,b]", "x=1,2", "y=3"]
 
 
 def test_flags_come_before_the_overrides_of_an_entry_point_and_of_a_user():
@@ -61,11 +61,19 @@ def test_an_unknown_parameter_is_refused():
         hydra_arguments(["--steps=", "--hydra-options=", "--step", "eda"])
 
 
-@pytest.mark.parametrize("steps", ["1", "true", "null", "nan", "[a]", "it's", "a, b", "${x}"])
+@pytest.mark.parametrize("steps", ["1", "true", "null", "nan", "[a]", "it's", "${x}"])
 def test_steps_arrive_as_they_were_typed(steps):
     (argument,) = hydra_arguments([f"--steps={steps}"])
     value = OverridesParser.create().parse_override(argument).value()
     assert (value.text if hasattr(value, "text") else value) == steps
+
+
+@pytest.mark.parametrize("steps", ["a, b", "a,b,", "1,true,it's"])
+def test_several_steps_are_a_list(steps):
+    (argument,) = hydra_arguments([f"--steps={steps}"])
+    value = OverridesParser.create().parse_override(argument).value()
+    texts = [each.text if hasattr(each, "text") else each for each in value]
+    assert texts == [each.strip() for each in steps.split(",") if each]
 
 
 def test_a_port_belongs_to_the_entry_point_serve():

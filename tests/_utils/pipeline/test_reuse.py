@@ -20,7 +20,7 @@ def key(files=None, **parameters):
         (
             key({"a": "1", "b": "1"}),
             key({"a": "2", "c": "1"}),
-            ["a changed", "b is gone", "c is new"],
+            ["a changed", "b is no longer an input", "c is new"],
         ),
         (key(limit="70"), key(limit="60"), ["parameter limit 70 -> 60"]),
         (key(), key(limit="60"), ["parameter limit unset -> 60"]),

@@ -15,7 +15,7 @@ import threading
 import weakref
 from typing import Any
 
-import mlflow
+import pandas as pd
 from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse
 from mlflow.entities.model_registry import ModelVersion
@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from _utils import internals
 from _utils.errors import UserError
 from _utils.models.registry import CHAMPION, SCHEME, fetch_model, model_in_use
+from _utils.models.serving.probabilities import load
 from _utils.models.serving.scoring_request import fault_of, read_request
 
 VERSION_HEADER = "x-model-version"
@@ -44,17 +45,20 @@ class Champion:
     A request stays with the version that it came to; so a switch drops none.
     """
 
-    def __init__(self, name: str, max_bytes: int):
+    def __init__(self, name: str, max_bytes: int, probabilities: bool = False):
         """Load the champion.
 
         Args:
             name: The model's, in the registry.
             max_bytes: How large the body of a request may be, in bytes.
+            probabilities: Whether an answer has the probability of each class, by its name, in the
+                place of the label.
 
         Raises:
             UserError: There is no champion.
         """
         self.uri, self.max_bytes = f"{SCHEME}{name}@{CHAMPION}", max_bytes
+        self.probabilities = probabilities
         self.example = ""  # a request, as JSON
         self._last_message = ""
         self._load(model_in_use(self.uri))
@@ -90,12 +94,12 @@ class Champion:
     def _load(self, version: ModelVersion) -> None:
         folder = tempfile.mkdtemp(prefix="model-")
         try:
-            model = mlflow.pyfunc.load_model(str(fetch_model(version, folder)))
+            model, classes = load(fetch_model(version, folder), self.probabilities)
             if (rows := model.input_example) is not None:
                 model.predict(rows)  # it has to answer before it serves; the first answer is slow
                 row = rows.head(1).to_json(orient="records")
                 self.example = json.dumps({"dataframe_records": json.loads(row)})
-            self._app = scoring_app(model, str(version.version), self.max_bytes)
+            self._app = scoring_app(model, str(version.version), self.max_bytes, classes)
             self.version = str(version.version)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -111,13 +115,15 @@ class Explaining:
     client.
     """
 
-    def __init__(self, model: PyFuncModel):
-        self.model, self.metadata = model, model.metadata
+    def __init__(self, model: PyFuncModel, classes: list[str] | None = None):
+        self.model, self.metadata, self.classes = model, model.metadata, classes
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """As the model; an exception becomes one of MLflow's, whose message the client gets."""
         try:
             predictions = self.model.predict(data, params=params)
+            if self.classes:
+                predictions = pd.DataFrame(predictions, columns=self.classes)
             internals.scoring_server().predictions_to_json(predictions, io.StringIO())
             return predictions
         except MlflowException:
@@ -131,16 +137,19 @@ class Explaining:
             raise MlflowException(f"The model has failed: {reason}") from error
 
 
-def scoring_app(model: PyFuncModel, version: str, max_bytes: int) -> ASGIApp:
+def scoring_app(
+    model: PyFuncModel, version: str, max_bytes: int, classes: list[str] | None = None
+) -> ASGIApp:
     """MLflow's scoring server of a model, with a useful answer to whatever it is sent.
 
     Args:
         model: The model.
         version: The number that each answer has as a header.
         max_bytes: How large the body of a request may be; no more of a larger one is kept.
+        classes: The names of the columns that the model predicts, for probabilities.
     """
     # FastAPI never lets go of what it calls; so that a model can go, only `checking` holds it
-    app = internals.scoring_server().init(Explaining(weakref.proxy(model)))
+    app = internals.scoring_server().init(Explaining(weakref.proxy(model), classes))
     for kind in UNREADABLE:
         app.add_exception_handler(kind, _refuse_unreadable)
 
