@@ -56,7 +56,7 @@ def check_data(data: str, target: str, root: Path) -> str:
     A path in the project is relative to it, any other absolute.
 
     Raises:
-        UserError: A parameter is missing, the URL has a secret, or there is no such file.
+        UserError: A parameter is missing, the URL has a secret, or the file does not exist.
     """
     if not target:
         raise UserError("data needs a target. Add -P target=<name of the column to predict>.")

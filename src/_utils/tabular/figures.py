@@ -60,24 +60,21 @@ def figures_of(
     return figures
 
 
-def importance_figure(importance: pd.Series, label: str = "") -> Figure:
+def importance_figure(importance: pd.Series, label: str) -> Figure:
     """Draw the importance of the columns as bars.
 
     Args:
         importance: Of each column, in descending order.
-        label: What the numbers are; empty for shares of the total, from 0 to 1.
+        label: What the numbers are.
     """
     height = 1.2 + 0.3 * len(importance)
     figure = Figure(figsize=(7, height), layout="constrained")
     axes = figure.subplots()
     bars = axes.barh(importance.index, importance, color="tab:blue")
-    axes.bar_label(bars, fmt="{:.3g}" if label else "{:.1%}", padding=3, fontsize=9)
+    axes.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=9)
     axes.invert_yaxis()  # the largest on top
     axes.margins(x=0.12)
-    xlabel = label or "Feature importance (share of the total)"
-    axes.set(title="Feature importance", xlabel=xlabel)
-    if not label:
-        axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.set(title="Feature importance", xlabel=label)
     frameless(axes)
     return figure
 

@@ -31,7 +31,7 @@ def of_classes(classes: list[str], rows: int = 60) -> tuple[pd.Series, pd.DataFr
 
 
 def test_importance_is_drawn_from_the_top():
-    axes = importance_figure(pd.Series({"a": 0.7, "b": 0.3})).axes[0]
+    axes = importance_figure(pd.Series({"a": 0.7, "b": 0.3}), "Increase").axes[0]
     assert [bar.get_width() for bar in axes.patches] == [0.7, 0.3]
     assert axes.yaxis_inverted()
     axes = importance_figure(pd.Series({"a": 2.5}), "Increase of MAE").axes[0]
