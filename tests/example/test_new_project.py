@@ -139,6 +139,7 @@ class TestWithATable:
             ran = type_in(of_wine, f"mlflow run . -e plan{options} --env-manager local")
             assert ran.returncode == 0, ran.stdout
 
+    @pytest.mark.nightly
     def test_its_tests_pass(self, of_wine):
         lint = "ruff check . && ruff format --check ."
         fast = "tests/test_files.py tests/_utils/tabular tests/_utils/pipeline/test_alarm.py"

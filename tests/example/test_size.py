@@ -7,7 +7,7 @@ from conftest import ROOT
 UTILS = ROOT / "src/_utils"
 # Lines at most, docstrings included, 500 of them for warm starts. They only ever go down: without
 # those the core aims at 2000, all at 3600
-BUDGETS = {"main.py": 89, "the core": 4566, "all but tabular and example": 6700}
+BUDGETS = {"main.py": 89, "the core": 4562, "all but tabular and example": 6700}
 
 
 def test_the_house_does_not_grow():

@@ -12,7 +12,12 @@ def typed(folder, command: str) -> str:
     return ran.stdout
 
 
-@pytest.fixture(scope="module", params=TABLES)
+# Two of them each night only: a pipeline of each takes a minute
+OFTEN = ["breast_cancer", "unpleasant"]
+MARKS = {name: () if name in OFTEN else pytest.mark.nightly for name in TABLES}
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKS[name]) for name in TABLES])
 def table(request, tmp_path_factory):
     """The folder of a project for each table, in which the pipeline ran once; and what it printed.
 

@@ -38,7 +38,7 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     env_manager = env_manager_of(pipeline)
     versions: dict[str, str] = {}  # name:latest -> version, of what this pipeline has published
     results: list[Result] = []
-    metrics: dict[str, float] = {}  # that are not on record yet
+    metrics: dict[str, float] = {}  # for the pipeline's run, where pipelines can be compared
     # Runs that may serve again; from the first component that runs on, for it may take hours, none
     recent = reuse.recent_runs() if plan and not plan[0].must_run else []
     try:
@@ -50,7 +50,6 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
             results.append(result)
             metrics |= {f"{result.name}.{key}": value for key, value in result.metrics.items()}
             if result.status != "REUSED":
-                record(metrics)
                 recent = []
             if result.failed:
                 break
@@ -60,15 +59,8 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
             check_outputs(component, result, plan[number:])
             versions |= {f"{name}:{LATEST}": version for name, version in result.outputs.items()}
     finally:
-        record(metrics)
-    return results
-
-
-def record(metrics: dict[str, float]) -> None:
-    """Log these on the pipeline's run too, where pipelines and jobs of a sweep can be compared."""
-    if metrics:
         mlflow.log_metrics(metrics)
-        metrics.clear()
+    return results
 
 
 def check_outputs(component: Component, result: Result, later: list[Component]) -> None:
@@ -148,9 +140,9 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         log.shown = False  # what processes print when they are interrupted is of no use
         end_component(started)
         with suppress(Exception):  # the next pipeline closes what cannot be closed now
-            end_run(newest_child(pipeline, start), "KILLED", component, log)
+            end_run(run_of(started, pipeline, start), "KILLED", component, log)
         raise
-    if not (run := newest_child(pipeline, start)):
+    if not (run := run_of(started, pipeline, start)):
         raise UserError(f"Component '{component.name}' could not be started: {fault}") from fault
     missing = component.unpublished(run)
     status = "FINISHED" if exit_code == 0 and not missing else "FAILED"
@@ -185,11 +177,14 @@ def end_component(started: Any) -> None:
     end_processes(working)
 
 
-def newest_child(pipeline: Run, since: float) -> Run | None:
+def run_of(started: Any, pipeline: Run, since: float) -> Run | None:
     """The run of the component started since then; where MLflow fails, it does not tell its id."""
-    of_pipeline = f"tags.`{PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
-    query = f"{of_pipeline} and attributes.start_time >= {int(since * 1000)}"
-    runs = MlflowClient().search_runs([pipeline.info.experiment_id], query, max_results=1)
+    query = f"tags.`{PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
+    query += f" and attributes.start_time >= {int(since * 1000)}"
+    runs = MlflowClient().search_runs([pipeline.info.experiment_id], query)
+    runs.sort(key=lambda run: bool(started) and run.info.run_id != started.run_id)
+    for unknown in runs[1:]:  # a server that went away before it answered has made it
+        MlflowClient().delete_run(unknown.info.run_id)
     return runs[0] if runs else None
 
 

@@ -6,9 +6,10 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -52,7 +53,12 @@ def watch_for_interrupts() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+def _interrupt(signum: int, frame: FrameType | None, patience: int = 250) -> None:
+    modules = [each.f_globals.get("__name__", "") for each, _ in traceback.walk_stack(frame)]
+    if patience and any("sqlalchemy" in name for name in modules):  # it would raise another error
+        signal.signal(signum, partial(_interrupt, patience=patience - 1))
+        threading.Timer(0.02, _thread.interrupt_main, [signum]).start()
+        return
     for later in (signal.SIGINT, signal.SIGTERM):  # `mlflow run` sends a SIGTERM after Ctrl-C
         signal.signal(later, lambda *_: None)
     tell("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # no time to wait for a server

@@ -113,7 +113,8 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
             experiment = mlflow.set_experiment(config.main.experiment_name)
         if count := close_dead_runs():
             console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")
-    tags = {RUN_NAME: name_given(launched) or experiment.name}
+    name = launched.info.run_name if launched else ""
+    tags = {RUN_NAME: experiment.name if not name or is_made_up_name(name) else name}
     if launched and launched.info.experiment_id != experiment.experiment_id:
         return take_over(launched, experiment, tags)
     return start_run(tags, run_id=launched_id or None)
@@ -164,12 +165,6 @@ def find_experiment(name: str) -> Experiment | None:
             f"--experiment-id {found.experiment_id}`, or choose another: main.experiment_name=..."
         )
     return found
-
-
-def name_given(launched: Run | None) -> str:
-    """The name that the user gave to a run; empty if MLflow made the name up."""
-    name = launched.info.run_name if launched else ""
-    return "" if is_made_up_name(name) else name
 
 
 def as_record(values: dict[str, Any]) -> str:

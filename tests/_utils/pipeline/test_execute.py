@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import mlflow
@@ -86,6 +87,25 @@ def test_a_component_that_cannot_start_tells_mlflows_reason(run_command, monkeyp
     assert (result.status, result.exit_code) == ("FAILED", None)
     log = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/log.txt")
     assert log == "conda cannot be found\n" and log in capfd.readouterr().out
+
+
+def test_a_run_that_nobody_knows_is_not_taken_for_the_components(run_command, monkeypatch):
+    """A server that goes away before it answers is asked again, and makes a second run."""
+    create = MlflowClient.create_run
+
+    def create_two(client, *arguments, **options):
+        options["start_time"] = int(time.time() * 1000)
+        known, _ = [create(client, *arguments, **options) for _ in range(2)]
+        return known
+
+    monkeypatch.setattr(MlflowClient, "create_run", create_two)
+    _, result, run = run_command("echo {output_artifact}")
+    assert result.exit_code == 0
+    log = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/log.txt")
+    assert log == "data.csv\n"
+    siblings = f"tags.mlflow.parentRunId = '{run.data.tags['mlflow.parentRunId']}'"
+    children = MlflowClient().search_runs([run.info.experiment_id], siblings)
+    assert [child.info.run_id for child in children] == [result.run_id]
 
 
 @pytest.mark.parametrize(

@@ -23,15 +23,32 @@ def handlers():
         signal.signal(signum, handler)
 
 
+def wait_a_minute():
+    """In steps, between which this thread can be interrupted by another."""
+    patience = time.monotonic() + 60
+    while time.monotonic() < patience:
+        time.sleep(0.01)
+
+
 def test_the_end_of_mlflow_run_is_an_interrupt(handlers, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         launched_by = psutil.Process(ended.pid)
     monkeypatch.setattr(processes, "launcher", lambda: launched_by)
-    patience = time.monotonic() + 60
     with pytest.raises(processes.Interrupted, match="SIGTERM"):
         processes.watch_for_interrupts()
-        while time.monotonic() < patience:
-            time.sleep(0.01)
+        wait_a_minute()
+
+
+def test_an_interrupt_waits_until_the_database_has_answered(handlers):
+    """SQLAlchemy would roll back, and raise another error where that fails."""
+    done: list[str] = []
+    module = {"__name__": "sqlalchemy.engine", "raise_signal": signal.raise_signal, "done": done}
+    exec("def call(signum):\n    raise_signal(signum)\n    done.append('committed')", module)
+    processes.watch_for_interrupts()
+    with pytest.raises(processes.Interrupted, match="SIGINT"):
+        module["call"](signal.SIGINT)
+        wait_a_minute()
+    assert done == ["committed"]
 
 
 @pytest.mark.parametrize(

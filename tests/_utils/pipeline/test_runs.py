@@ -9,7 +9,8 @@ from mlflow import MlflowClient
 from sqlalchemy.exc import OperationalError
 
 from _utils.errors import UserError
-from _utils.pipeline.runs import as_params, find_experiment, name_given
+from _utils.internals import is_made_up_name
+from _utils.pipeline.runs import as_params, find_experiment
 from _utils.pipeline.server import database_faults
 
 
@@ -26,11 +27,9 @@ def test_overrides_become_parameters_that_mlflow_takes(scratch_store):
 
 def test_the_name_that_a_user_gave_stays(scratch_store):
     client = MlflowClient()
-    made_up = [client.create_run("0") for _ in range(20)]
-    assert not any(map(name_given, made_up))
-    for name in "mine", "my-run-1", "a b":
-        assert name_given(client.create_run("0", run_name=name)) == name
-    assert name_given(None) == ""
+    made_up = [client.create_run("0").info.run_name for _ in range(20)]
+    assert all(map(is_made_up_name, made_up))
+    assert not any(map(is_made_up_name, ["mine", "my-run-1", "a b"]))
 
 
 def test_a_deleted_experiment_is_told_with_the_way_back(scratch_store):
