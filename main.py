@@ -41,9 +41,10 @@ from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
 from _utils.pipeline.compose import compose_config, hydra_arguments
 from _utils.pipeline.config import read_config
 from _utils.pipeline.execute import run_components
+from _utils.pipeline.overview import conclude
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
-from _utils.pipeline.report import Result, print_summary, raise_for_failure, value_of
+from _utils.pipeline.report import Result, value_of
 from _utils.pipeline.runs import as_record, pipeline_run
 from _utils.warm import warm_starts
 
@@ -68,14 +69,13 @@ def run_pipeline(config: DictConfig, run: mlflow.entities.Run) -> list[Result]:
     plan = make_plan(resolved, ROOT, run.info.experiment_id)
     mlflow.log_text(as_record(resolved.values), "config.yaml")
     results = run_components(plan, run)
-    print_summary([component.name for component in plan], results)
-    raise_for_failure(results)
+    conclude(plan, results, run)
     return results
 
 
 if __name__ == "__main__":
     if {"-h", "--help"} & set(sys.argv):  # Hydra's own help searches this folder for configs
-        print(__doc__)
+        print(__doc__, (ROOT / "config.yaml").read_text(encoding="utf-8"), sep="\n")
         sys.exit()
     with processes.faults_told():
         sys.argv[1:] = hydra_arguments(sys.argv[1:])

@@ -61,9 +61,7 @@ def _causes_of(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or (handled if is_quoted else None)
 
 
-def did_you_mean(
-    word: str, words: Iterable[str], otherwise: str = "", similarity: float = 0.6
-) -> str:
+def did_you_mean(word: str, words: Iterable[str], otherwise: str = "") -> str:
     """The cure for a misspelt word: the most similar one of these, or else all of them."""
-    near = difflib.get_close_matches(word, words, 1, similarity)
+    near = difflib.get_close_matches(word, words, 1)
     return f"did you mean '{near[0]}'?" if near else otherwise or f"choose from {', '.join(words)}."

@@ -10,11 +10,13 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # src/, where _utils 
 
 import mlflow
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from _utils.artifacts import use_artifact
+from _utils.artifacts import current_run_id, use_artifact
 from _utils.component import launch
 from _utils.models import load_model
+from _utils.models.card import describe_version
 from _utils.models.lineage import check_training_data, promote, register_model
 from _utils.models.registry import CHALLENGER, CHAMPION, check_model_name, fetch_model, find_version
 from _utils.tabular.comparisons import baseline, scores_by
@@ -106,6 +108,8 @@ def register_and_compare(
     of_data = {"train_artifact": args.train_artifact, "test_artifact": args.test_artifact}
     tags = of_data | {name: f"{value:.6g}" for name, value in measured.items()}
     challenger = register_model(args.model_artifact, args.registered_model, tags)
+    evaluated = MlflowClient().get_run(current_run_id())
+    challenger = describe_version(challenger, candidate.contract, args.test_artifact, evaluated)
     uri = f"models:/{args.registered_model}@{CHAMPION}"
     while True:
         champion = find_version(uri)

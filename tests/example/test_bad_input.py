@@ -60,7 +60,7 @@ def test_a_file_that_is_no_table(project, tmp_path):
     lines = (project / RAW).read_text().splitlines()
     broken = tmp_path / "row.csv"
     broken.write_text("\n".join([*lines[:5], "2012,only,three", *lines[5:]]))
-    told = ["row.csv: row 6 has 3 fields", "28", "evaluation │ not started"]
+    told = ["row.csv: row 6 has 3 fields", "28", "evaluation │ NOT STARTED"]
     refused(project, f"data.file_url={broken}", *told, count=1)
 
 
@@ -69,7 +69,7 @@ def test_a_failed_check_stops_the_pipeline_and_leaves_its_tables(project, tmp_pa
     limits = "checks.max_null_share=0.001 data.contract.columns.car_truck.nullable=false"
     ran = type_in(project, f"python main.py {steps} {limits}")
     assert ran.returncode == 1
-    assert "car_truck" in ran.stdout and "not started" in ran.stdout
+    assert "car_truck" in ran.stdout and "NOT STARTED" in ran.stdout
     assert "Namespace" not in ran.stdout
     store = store_of(project)
     *_, cleaning, check = store.children(store.pipeline())

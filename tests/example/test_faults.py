@@ -20,7 +20,7 @@ def test_two_pipelines_at_once_use_their_own_data(project):
     for typed in together:
         assert typed.end() == 0, typed.text
     store = store_of(project)
-    pipelines = [run for run in store.runs("together") if run.info.run_name == "together"]
+    pipelines = [run for run in store.runs("together") if run.info.run_name.startswith("pipeline:")]
     assert len(pipelines) == 2
     rows = set()
     for pipeline in pipelines:

@@ -24,7 +24,7 @@ def run_of(store, component):
 
 
 def whole(store):
-    pipelines = [run for run in store.runs() if run.info.run_name == "development"]
+    pipelines = [run for run in store.runs() if run.info.run_name == "pipeline: all steps"]
     return next(
         children for run in pipelines if len(children := store.children(run)) == len(COMPONENTS)
     )
@@ -48,7 +48,7 @@ class TestWholePipeline:
         for number, component in enumerate(COMPONENTS, start=1):
             assert f"{number}/{len(COMPONENTS)} {component}" in text
             assert re.search(rf"│ {component} +│ FINISHED │ +\d+\.\d +│", text)
-        assert f"mlflow ui --backend-store-uri sqlite:///{ran_once}/mlflow.db" in text
+        assert "See it: python tasks.py ui, then http://127.0.0.1:5000/#/experiments/" in text
         assert "Traceback" not in text and "arning" not in text
 
     def test_one_run_with_a_child_for_each_component(self, store):
@@ -139,7 +139,7 @@ class TestMainPy:
             PYTHONPROFILEIMPORTTIME="1",
         )
         pipeline = store.pipeline("by_environment")
-        assert pipeline.info.run_name == "by_environment"
+        assert pipeline.info.run_name == "pipeline: all steps"
         assert names(store.children(pipeline, "by_environment")) == ["data_extraction"]
         assert text.count("| mlflow\n") == 2  # main.py and the component
         assert "| wandb\n" not in text.replace(" ", "")
@@ -167,7 +167,7 @@ def by_option(project):
 
 def test_an_alias_in_an_experiment_by_option(by_option, store):
     pipeline = store.pipeline("by_option")
-    assert pipeline.info.run_name == "by_option"
+    assert pipeline.info.run_name.startswith("pipeline: download, artifact_description=")
     assert names(store.children(pipeline, "by_option")) == ["data_extraction"]
 
 
@@ -183,7 +183,8 @@ def test_another_data_file_and_steps_in_any_order(typed, store):
     new = "data.file_url=resources/data/epa_fuel_economy_2021.csv main.experiment_name=cars_2021"
     typed(f"python main.py --steps='basic_cleaning, data_extraction' {new}")
     pipeline = store.pipeline("cars_2021")
-    assert pipeline.info.run_name == "cars_2021"
+    changed = "file_url=resources/data/epa_fuel_economy_2021.csv"
+    assert pipeline.info.run_name == f"pipeline: basic_cleaning, data_extraction, {changed}"
     assert pipeline.data.params["data.file_url"] == "resources/data/epa_fuel_economy_2021.csv"
     extraction, cleaning = store.children(pipeline, "cars_2021")
     assert names([extraction, cleaning]) == ["data_extraction", "basic_cleaning"]

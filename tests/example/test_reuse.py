@@ -84,7 +84,8 @@ def test_nothing_changed(run, project, monkeypatch):
         assert source.data.metrics == child.data.metrics
         assert source.data.params == child.data.params
         assert source.info.run_id in child.data.tags["mlflow.note.content"]
-        assert re.search(rf"│ {child.info.run_name} +│ REUSED +│.* {source.info.run_id[:8]}", text)
+        assert re.search(rf"│ {child.info.run_name} +│ REUSED +│", text)
+        assert re.search(rf"{child.info.run_name} reused from {source.info.run_id}", text)
     evaluation = children[COMPONENTS.index("evaluation")]
     assert pipeline.data.metrics["evaluation.mae"] == evaluation.data.metrics["mae"]
 

@@ -13,7 +13,7 @@ def test_mlflow_with_a_tracking_server(tracking_server, tmp_path):
     command = "python main.py --steps=data_extraction main.experiment_name=trial"
     ran = type_in(clone(tmp_path / "first"), command, **variables)
     assert ran.returncode == 0, ran.stdout
-    assert f"See the runs: {tracking_server.url}" in ran.stdout
+    assert f"See it: {tracking_server.url}/#/experiments/" in ran.stdout
     store = Store(tracking_server.url)
     shutil.rmtree(tmp_path / "first")
     inputs = {"input_artifact": "raw_data.parquet", "contract": "contract.yaml"}

@@ -20,6 +20,7 @@ def test_each_job_is_a_child_and_the_best_can_be_trained_again(project, store, t
     ran = type_in(project, COMMAND)
     assert ran.returncode == 0, ran.stdout
     sweep = store.pipeline()
+    assert sweep.info.run_name == "sweep of 2: max_features"
     jobs = store.children(sweep)
     keys = ["modeling.max_tfidf_features", "modeling.random_forest.max_features"]
     made_by = [tuple(job.data.params[key] for key in keys) for job in jobs]

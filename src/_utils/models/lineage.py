@@ -4,6 +4,9 @@ The artifacts that a champion was made from, back to the raw data, get the name 
 model as an alias: `raw_data.parquet:<model>`.
 """
 
+import io
+from contextlib import redirect_stderr
+
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
@@ -27,7 +30,8 @@ def register_model(reference: str, name: str, tags: dict[str, str]) -> ModelVers
     version = next((each for each in versions if each.source == source), None)
     if not version:
         tags = {"artifact": artifact.reference, DIGEST: artifact.digest, **tags}
-        version = mlflow.register_model(source, name, tags=tags)
+        with redirect_stderr(io.StringIO()):  # MLflow says there what evaluation says better
+            version = mlflow.register_model(source, name, tags=tags)
     MlflowClient().set_registered_model_alias(name, CHALLENGER, version.version)
     return version
 
@@ -70,7 +74,9 @@ def check_training_data(model: str, data: str) -> None:
 
 
 def promote(version: ModelVersion, reason: str, instead_of: ModelVersion | None) -> bool:
-    """Make a version the champion, with this reason, and name what it was made from after it.
+    """Make a version the champion, and name what it was made from after it.
+
+    The reason comes before the description that the version has.
 
     Returns:
         False if `instead_of` (None for no version) is not the champion any more: nothing changes.
@@ -81,7 +87,8 @@ def promote(version: ModelVersion, reason: str, instead_of: ModelVersion | None)
     if artifact := version.tags.get("artifact"):
         for reference in lineage(artifact).values():
             set_alias(reference, version.name)
-    client.update_model_version(version.name, version.version, description=reason)
+    words = "\n\n".join(filter(None, [f"Promoted: {reason}", version.description]))
+    client.update_model_version(version.name, version.version, description=words)
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
     return True
 

@@ -12,17 +12,25 @@ from _utils.pipeline.runs import env_manager_of, start_run, typed_overrides
 ALARM = "alarm"  # metric: above 0 a component raises an alarm
 
 
+def alarms(results: list[Result]) -> list[Result]:
+    """Those that raise an alarm."""
+    return [result for result in results if result.metrics.get(ALARM, 0) > 0]
+
+
+def command_of_alarm() -> str:
+    """The command that retrains with the new data."""
+    return as_line(["python", "main.py", *typed_overrides(), "main.on_alarm=retrain"])
+
+
 def has_to_retrain(on_alarm: str, results: list[Result]) -> bool:
     """Report alarms; returns whether they send the pipeline back to its first step."""
-    raised = [result.name for result in results if result.metrics.get(ALARM, 0) > 0]
-    if not raised:
+    if not (raised := alarms(results)):
         return False
-    message = f"'{', '.join(raised)}' raised an alarm. "
+    message = f"'{', '.join(result.name for result in raised)}' raised an alarm. "
     if on_alarm == "retrain":
         message += "Back to step 1, with the values of main.retrain."
     else:
-        command = as_line(["python", "main.py", *typed_overrides(), "main.on_alarm=retrain"])
-        message += f"To retrain with the new data: {command}"
+        message += f"To retrain with the new data: {command_of_alarm()}"
     console.print(message, style="yellow", markup=False, highlight=False)
     return on_alarm == "retrain"
 

@@ -1,5 +1,6 @@
 """What the pipeline reads of the config: validated, and resolved once for each round."""
 
+import difflib
 import json
 from contextlib import suppress
 from typing import Annotated, Any, Literal
@@ -8,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from _utils.errors import UserError, did_you_mean
+from _utils.errors import UserError
 from _utils.variables import each_text, kept_as_written, value_of
 
 SHOWN = 100  # characters of a wrong value
@@ -147,8 +148,11 @@ def as_fault(fault: Any) -> tuple[str, str]:
 
 
 def unknown_key(key: str, keys: list[str], otherwise: str = "config.yaml lists the keys.") -> str:
-    """What to say about a key that is not among these."""
-    return f"unknown config key '{key}': {did_you_mean(key, keys, otherwise, 0.75)}"
+    """What to say about a key that is not among these; its last part may be all that was typed."""
+    ends = {each.rpartition(".")[2]: each for each in reversed(keys)}
+    near = difflib.get_close_matches(key, [*keys, *ends], 1, 0.75)
+    cure = f"did you mean '{ends.get(near[0], near[0])}'?" if near else otherwise
+    return f"unknown config key '{key}': {cure}"
 
 
 def keys_of(section: Any, prefix: str = "") -> list[str]:

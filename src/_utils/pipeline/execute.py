@@ -31,6 +31,8 @@ from _utils.pipeline.report import Result, console
 from _utils.pipeline.runs import env_manager_of, mask_tags
 from _utils.pipeline.server import serve_tracking_store
 
+VERDICTS = "verdict", "promotion"  # tags in which a component says in a sentence what it found
+
 
 def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
     """Run or reuse the components in order, up to and including the first that fails."""
@@ -93,9 +95,9 @@ def run_or_reuse(
             run_id = reuse.record_reuse(component, source, pipeline)
             result = result_of(component, source, "REUSED", start)
             return replace(result, run_id=run_id, reused_from=source.info.run_id)
-        why = escape(", ".join(reasons[:3]))
-        console.print(f"{title} [dim]({why})[/]", highlight=False)
-        result = run_component(component, pipeline, env_manager)
+        why = ", ".join(reasons[:3])
+        console.print(f"{title} [dim]({escape(why)})[/]", highlight=False)
+        result = replace(run_component(component, pipeline, env_manager), why=why)
         if not result.failed:
             reuse.make_reusable(result.run_id, key)
         return result
@@ -104,8 +106,9 @@ def run_or_reuse(
 def result_of(component: Component, run: Run, status: str, start: float, **failure: Any) -> Result:
     """What became of a component, by a run of it."""
     seconds, outputs = time.time() - start, versions_of(run)
-    run_id, metrics = run.info.run_id, run.data.metrics
-    return Result(component.name, status, seconds, run_id, metrics, outputs, **failure)
+    says = next((run.data.tags[tag] for tag in VERDICTS if tag in run.data.tags), "")
+    about = (run.info.run_id, run.data.metrics, outputs)
+    return Result(component.name, status, seconds, *about, says=says, **failure)
 
 
 def run_component(component: Component, pipeline: Run, env_manager: str) -> Result:

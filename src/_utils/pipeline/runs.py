@@ -24,14 +24,19 @@ from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name, o
 from _utils.masking import without_secrets
 from _utils.pipeline.dead_runs import LAUNCHER, PROCESS, close_dead_runs, process_tag
 from _utils.pipeline.processes import SWEEP, faults_told, launcher
-from _utils.pipeline.report import console, print_new_data_hint, print_ui_hint
+from _utils.pipeline.report import console
 from _utils.pipeline.server import check_machine, open_tracking_store, serve_tracking_store
+from _utils.pipeline.summary import print_new_data_hint, print_ui_hint
 from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"
 ERROR = "error"  # tag: why a pipeline failed
 OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
 VALUES = "config_values"  # tag: a digest of the config but for the section `main`
+ABOUT_EXPERIMENT = (
+    "Each run is a pipeline; the plus sign in front of it opens the runs of its components. Its "
+    "description says what happened, its artifact `overview.html` shows it."
+)
 MAX_KEY = 250  # characters, MLflow's limit
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
@@ -50,7 +55,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     if sweep_id:
         run = load_capability("sweeps.jobs", SWEEP).start_job_run(sweep_id)
     else:
-        run = start_top_run(config)
+        run = start_top_run(config, name_of(config.main.steps, typed))
     status = 0
     try:
         mlflow.log_params(as_params(typed))
@@ -68,7 +73,7 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     if sweep_id:
         console.quiet = False
     else:
-        print_ui_hint(open_tracking_store())
+        print_ui_hint(open_tracking_store(), run.info)
         if not status:
             print_new_data_hint(config)
         sys.exit(status)
@@ -92,8 +97,17 @@ def as_params(overrides: list[str]) -> dict[str, str]:
     return {re.sub(r"[^\w./-]", "_", key)[:MAX_KEY]: value for key, value in pairs}
 
 
-def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
-    """Start the topmost run, named as `mlflow run --run-name` says or after the experiment.
+def name_of(steps: Any, typed: list[str]) -> str:
+    """What a pipeline's run is called: its steps, and what was typed but for the section `main`."""
+    names = (
+        "all steps" if steps == "all" else ", ".join([steps] if isinstance(steps, str) else steps)
+    )
+    values = [re.sub(r"^[^=]*\.", "", each) for each in typed if not each.startswith("main.")]
+    return ", ".join([f"pipeline: {names}", *values])[:MAX_KEY]
+
+
+def start_top_run(config: DictConfig, name: str) -> mlflow.ActiveRun:
+    """Start the topmost run; a name that was given by `mlflow run --run-name` wins.
 
     `mlflow run .` has made a run before main.py starts, but in the experiment "Default", for it
     cannot know the config. A run in an experiment that was chosen with --experiment-name is taken
@@ -113,8 +127,9 @@ def start_top_run(config: DictConfig) -> mlflow.ActiveRun:
             experiment = mlflow.set_experiment(config.main.experiment_name)
         if count := close_dead_runs():
             console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")
-    name = launched.info.run_name if launched else ""
-    tags = {RUN_NAME: experiment.name if not name or is_made_up_name(name) else name}
+    if launched and not is_made_up_name(launched.info.run_name):
+        name = launched.info.run_name
+    tags = {RUN_NAME: name}
     if launched and launched.info.experiment_id != experiment.experiment_id:
         return take_over(launched, experiment, tags)
     return start_run(tags, run_id=launched_id or None)
@@ -149,7 +164,7 @@ def make_experiment(name: str) -> None:
         serve_tracking_store()
         server = MlflowClient(told("MLFLOW_TRACKING_URI", mlflow.get_tracking_uri()))
         with suppress(MlflowException):  # another pipeline has just created it
-            server.create_experiment(name)
+            server.create_experiment(name, tags={RUN_NOTE: ABOUT_EXPERIMENT})
 
 
 def find_experiment(name: str) -> Experiment | None:

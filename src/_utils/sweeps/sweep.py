@@ -24,9 +24,10 @@ from _utils.errors import UserError, explain
 from _utils.pipeline.dead_runs import close_below
 from _utils.pipeline.faults import check_server
 from _utils.pipeline.processes import SWEEP, typed_command
-from _utils.pipeline.report import console, print_ui_hint
+from _utils.pipeline.report import console
 from _utils.pipeline.runs import ERROR, start_top_run
 from _utils.pipeline.server import open_tracking_store, serve_tracking_store
+from _utils.pipeline.summary import print_ui_hint
 from _utils.sweeps import slurm
 from _utils.sweeps.progress import progress_shown
 from _utils.sweeps.ranking import jobs_of, publish_ranking
@@ -49,7 +50,7 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
     if launcher not in ON_THIS_MACHINE:
         check_server(f"hydra/launcher={launcher}")
     slurm.warn_near_time_limit(config.hydra.launcher)
-    run = start_top_run(config).info
+    run = start_top_run(config, f"sweep of {planned}: {', '.join(swept_keys(config))}").info
     serve_tracking_store()
     tell(SWEEP, run.run_id)
     try:
@@ -68,7 +69,7 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
     close_below(run.run_id)  # the processes of those that still run are gone
     is_whole = publish_result(jobs_of(run), planned, config, broken)
     mlflow.end_run("FINISHED" if is_whole else "FAILED")
-    print_ui_hint(open_tracking_store())
+    print_ui_hint(open_tracking_store(), run)
     if not is_whole:
         sys.exit(1)
 
@@ -93,6 +94,14 @@ def publish_result(jobs: list[Run], planned: int, config: DictConfig, broken: st
     for fault in [*faults, *([broken] if broken else [])]:
         console.print(fault, style="red", markup=False, highlight=False)
     return not (failed or broken)
+
+
+def swept_keys(config: DictConfig) -> list[str]:
+    """The last parts of the keys that have several values."""
+    typed = internals.parse_overrides([*config.hydra.overrides.task])
+    keys = [*(config.hydra.sweeper.get("params") or {})]
+    keys += [each.key_or_group for each in typed if each.is_sweep_override()]
+    return [key.rpartition(".")[2] for key in keys]
 
 
 def number_of_jobs(config: DictConfig) -> int:

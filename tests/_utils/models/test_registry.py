@@ -88,7 +88,7 @@ def test_a_champion_and_what_it_was_made_from_have_names(models):
         before = find_version("models:/trucks@champion")
         assert promote(version, f"it is {number}", instead_of=before)
         assert pin_model("models:/trucks@champion") == f"models:/trucks/{version.version}"
-        assert model_in_use("models:/trucks@champion").description == f"it is {number}"
+        assert model_in_use("models:/trucks@champion").description == f"Promoted: it is {number}"
         assert find_artifact("forest", "trucks").reference == version.tags["artifact"]
         with mlflow.start_run():
             assert use_artifact("raw:trucks").read_text() == f"raw {number}"

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from _utils.errors import UserError
 from _utils.pipeline.compose import compose_config, hydra_arguments
-from _utils.pipeline.config import read_config
+from _utils.pipeline.config import read_config, unknown_key
 
 CONFIG = """
 defaults: [_self_, override hydra/job_logging: disabled]
@@ -73,6 +73,15 @@ def test_the_templates_own_config_is_fine():
 )
 def test_what_hydra_composes_is_fine(folder, arguments):
     compose_config([each.replace("{folder}", str(folder)) for each in arguments], folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("n_estimators", "model.trees.n_estimators"), ("seeed", "model.seed"), ("max", "a.max")],
+)
+def test_the_last_part_of_a_key_is_enough_to_find_it(key, meant):
+    keys = ["model", "model.trees", "model.trees.n_estimators", "model.seed", "a.max", "b.max"]
+    assert unknown_key(key, keys) == f"unknown config key '{key}': did you mean '{meant}'?"
 
 
 SHAPES = [

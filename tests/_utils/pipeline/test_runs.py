@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from _utils.errors import UserError
 from _utils.internals import is_made_up_name
-from _utils.pipeline.runs import as_params, find_experiment
+from _utils.pipeline.runs import as_params, find_experiment, name_of
 from _utils.pipeline.server import database_faults
 
 
@@ -30,6 +30,19 @@ def test_the_name_that_a_user_gave_stays(scratch_store):
     made_up = [client.create_run("0").info.run_name for _ in range(20)]
     assert all(map(is_made_up_name, made_up))
     assert not any(map(is_made_up_name, ["mine", "my-run-1", "a b"]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "typed", "name"),
+    [
+        ("all", ["main.reuse=false"], "pipeline: all steps"),
+        (["a", "b"], ["model.trees.number=10", "~x"], "pipeline: a, b, number=10, ~x"),
+        ("a", ["+data.url=https://host/a.b"], "pipeline: a, url=https://host/a.b"),
+        ("all", [f"x={'a' * 300}"], f"pipeline: all steps, x={'a' * 227}"),
+    ],
+)
+def test_a_run_is_called_what_it_does(steps, typed, name):
+    assert name_of(steps, typed) == name
 
 
 def test_a_deleted_experiment_is_told_with_the_way_back(scratch_store):

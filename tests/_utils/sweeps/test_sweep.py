@@ -64,7 +64,8 @@ def test_no_job_at_a_time_is_refused():
 @pytest.mark.parametrize("last", ["FINISHED", "FAILED"])
 def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
     client, ranked = MlflowClient(), []
-    monkeypatch.setattr(sweep, "start_top_run", lambda _: mlflow.start_run())
+    monkeypatch.setattr(sweep, "start_top_run", lambda _, name: mlflow.start_run(run_name=name))
+    monkeypatch.setattr(sweep, "swept_keys", lambda _: ["a", "b"])
     monkeypatch.setattr(sweep, "publish_ranking", lambda jobs, _: ranked.extend(jobs))
     monkeypatch.setattr(sweep, "why_broken", lambda *_: "SLURM ended a job.")
     monkeypatch.setattr(sweep, "print_ui_hint", lambda *_: None)
@@ -89,7 +90,14 @@ def test_the_last_attempt_at_a_job_counts(scratch_store, monkeypatch, last):
             lead()
     jobs = [(run.data.tags[JOB], run.info.status) for run in ranked]
     assert jobs == [("1", "FINISHED"), ("0", last)]
-    assert client.get_run(lead.run.run_id).info.status == last
+    info = client.get_run(lead.run.run_id).info
+    assert (info.status, info.run_name) == (last, "sweep of 2: a, b")
+
+
+def test_what_is_swept_is_named_by_the_last_parts_of_its_keys():
+    typed = ["model.trees.depth=1,2", "model.seed=3", "x=range(1,4)"]
+    hydra = {"overrides": {"task": typed}, "sweeper": {"params": {"model.leaves": "1,2"}}}
+    assert sweep.swept_keys(OmegaConf.create({"hydra": hydra})) == ["leaves", "depth", "x"]
 
 
 def test_an_error_of_a_launcher_is_shown_in_a_line_with_its_cure(monkeypatch):

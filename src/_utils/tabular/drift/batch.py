@@ -15,6 +15,8 @@ from _utils.tabular.predictions import PREDICTION, predict
 from _utils.tabular.promotion import unseen_rows
 from _utils.tabular.scores import score
 
+# Titles of figures
+PSI, VALUES_OF = "PSI by column", "Values of "
 # Columns that scoring adds; the training data have them if they were made from scored rows
 ADDED = [PREDICTION, "model_version", "input_version"]
 
@@ -119,9 +121,9 @@ def figures_of(
 ) -> dict[str, Figure]:
     """Figures by title: PSI, predictions, and the columns that are a reason for the alarm."""
     psi = table.set_index("column")["psi"].dropna()
-    figures = {"PSI by column": psi_figure(psi, max_psi)}
+    figures = {PSI: psi_figure(psi, max_psi)}
     for name in psi.index:
         if name == PREDICTION or name in reasons.index:
             reference = test if name == PREDICTION else train
-            figures[f"Values of {name}"] = shares_figure(reference[name], batch[name])
+            figures[f"{VALUES_OF}{name}"] = shares_figure(reference[name], batch[name])
     return figures

@@ -1,32 +1,35 @@
 """The report of monitoring: one HTML page that contains its figures and needs no internet."""
 
-import base64
 import io
-from html import escape
+from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ color: white; background: {color}; padding: 0.4rem 1rem; }}
-table {{ border-collapse: collapse; font-size: 0.85rem; display: block; overflow-x: auto; }}
-th, td {{ border-bottom: 1px solid #ddd; padding: 0.2rem 0.6rem; text-align: left; }}
-img {{ max-width: 100%; display: block; margin: 1rem 0; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{body}
-</body>
-</html>
-"""
+from _utils import pages
+from _utils.tabular.drift.batch import PSI, VALUES_OF
+from _utils.tabular.drift.verdict import chance, summarize
+
+# What the heads of the table and the names of the scores mean
+HINTS = {
+    "psi": "Population stability index: how differently values are distributed; 0: not at all",
+    "test": "Chi-square compares categories, Kolmogorov-Smirnov (KS) compares numbers",
+    "statistic": "Of the test: the larger, the more the distributions differ",
+    "p_value": "How probable such a difference is by chance, if nothing has changed",
+    "missing_reference": "Share of nulls in the training data",
+    "missing": "Share of nulls in the new rows",
+    "unseen": "Share of values, of texts: of words, that the training data lack",
+    "unseen_values": "The most frequent of them, with their number",
+    "labelled_rows": "Rows with a known value of the target, which the model was not trained on",
+    "seen_rows": "Rows with a label that the model was trained on; they do not count",
+    "loss_ratio": "The error on the new rows, as a multiple of that on the test data",
+    "loss_ratio_low": "What that is at least, if chance is excluded; above the limit it alarms",
+    "max_psi": "Largest PSI of a column without an alarm",
+    "significance": "Probability of an alarm by chance, for all columns together",
+    "max_new_missing": "How much larger the share of nulls may be than in the training data",
+    "max_unseen_share": "Largest share of values that the training data lack",
+    "max_loss_ratio": "Largest error, as a multiple of that on the test data",
+}
 
 
 def make_report(
@@ -37,7 +40,7 @@ def make_report(
     limits: dict[str, float],
     figures: dict[str, Figure],
 ) -> str:
-    """Build the page: the verdict, its reasons, the measurements, and the figures.
+    """Build the page: the verdict, what to do, each reason with its figure, the measurements.
 
     Args:
         about: What was compared with what, as label and text.
@@ -45,35 +48,48 @@ def make_report(
         scores: The result of `performance`.
         table: The result of `compare`.
         limits: The limits passed to `judge`, by name.
-        figures: The figures, by title.
+        figures: The result of `figures_of`, and others by title.
 
     Returns:
         The HTML. All texts are escaped, and the page loads nothing from elsewhere.
     """
-    alarm = not reasons.empty
-    sections = [
-        _list(reasons) if alarm else "<p>No measure is above its limit.</p>",
-        _pairs(about),
-        "<h2>Performance</h2>",
-        _pairs({name: f"{value:.4g}" for name, value in scores.items()}),
-        _why_unknown(scores),
-        "<h2>Columns</h2>",
-        table.to_html(index=False, escape=True, border=0, na_rep="", float_format="{:.3g}".format),
-        "<h2>Limits</h2>",
-        _pairs({name: str(value) for name, value in limits.items()}),
-        "<h2>Figures</h2>",
-        *[_image(figure, title) for title, figure in figures.items()],
-    ]
-    return PAGE.format(
-        title="ALARM" if alarm else "No alarm",
-        color="#b3261e" if alarm else "#1e7d32",
-        body="\n".join(sections),
+    pictures = {title: _picture(figure, title) for title, figure in figures.items()}
+    alarm, headline = not reasons.empty, summarize(reasons.head(1))
+    return pages.page(
+        f"Monitoring of {about.get('Model', 'a model')}",
+        f"{headline}, the first of {len(reasons)} reasons" if len(reasons) > 1 else headline,
+        pages.section("What to do", *_what_to_do(scores)) if alarm else "",
+        pages.section("Why", *_reasons(reasons, pictures)),
+        pages.section("What was compared", pages.pairs(about)),
+        pages.section("Performance", _named(scores), _why_unknown(scores)),
+        pages.section("Columns", _columns(table), pictures.get(PSI, "")),
+        pages.section("Limits", _named(limits)),
+        pages.section("Also", *_others(reasons, pictures)),
+        tone=pages.BAD if alarm else pages.GOOD,
     )
 
 
-def _list(reasons: pd.Series) -> str:
-    items = [f"<li><b>{escape(name)}</b>: {escape(text)}</li>" for name, text in reasons.items()]
-    return f"<ul>{''.join(items)}</ul>"
+def _what_to_do(scores: dict[str, float]) -> Iterator[str]:
+    if not scores.get("labelled_rows", 0) + scores.get("seen_rows", 0):
+        yield pages.text("Add the labels of the new rows: without them a model cannot learn.")
+    yield pages.text(
+        "Look at the reasons: are the new rows right? Then retrain with them: type the same "
+        "command with one more override. The terminal, and the page overview.html of the "
+        "pipeline's run, have the whole command."
+    )
+    yield pages.command("main.on_alarm=retrain")
+
+
+def _reasons(reasons: pd.Series, pictures: dict[str, str]) -> Iterator[str]:
+    """Each column with its sentences, and beside them its figure."""
+    for name in dict.fromkeys(reasons.index):
+        sentences = [text for column, text in reasons.items() if column == name]
+        yield pages.heading(name) + pages.items(sentences) + pictures.get(f"{VALUES_OF}{name}", "")
+
+
+def _others(reasons: pd.Series, pictures: dict[str, str]) -> Iterator[str]:
+    shown = {PSI, *(f"{VALUES_OF}{name}" for name in reasons.index)}
+    yield from (picture for title, picture in pictures.items() if title not in shown)
 
 
 def _why_unknown(scores: dict[str, float]) -> str:
@@ -84,19 +100,24 @@ def _why_unknown(scores: dict[str, float]) -> str:
         reason = "The rows that have a label do not define the metric"
     elif scores.get("seen_rows"):
         reason = "The model was trained on all rows that have a label"
-    return f"<p>{reason}, so the error is unknown.</p>"
+    return pages.text(f"{reason}, so the error is unknown.")
 
 
-def _pairs(values: dict[str, str]) -> str:
-    rows = [
-        f"<tr><th>{escape(key)}</th><td>{escape(text)}</td></tr>" for key, text in values.items()
-    ]
-    return f"<table>{''.join(rows)}</table>"
+def _named(values: dict[str, float]) -> str:
+    """Numbers with their names, and what they mean where the pointer rests on them."""
+    return pages.pairs({name: f"{value:.4g}" for name, value in values.items()}, HINTS)
 
 
-def _image(figure: Figure, title: str) -> str:
-    """The figure as an HTML image that contains its data."""
+def _columns(table: pd.DataFrame) -> str:
+    shown = table.astype("object").where(table.notna(), "")
+    for name in shown.columns[table.dtypes == "float64"]:
+        shown[name] = [f"{value:.3g}" if value != "" else "" for value in shown[name]]
+    shown["p_value"] = ["" if pd.isna(value) else chance(value) for value in table["p_value"]]
+    heads = {str(name): HINTS.get(name, "") for name in shown}
+    return pages.table(heads, (map(pages.escape, map(str, row)) for row in shown.to_numpy()))
+
+
+def _picture(figure: Figure, title: str) -> str:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
-    data = base64.b64encode(png.getvalue()).decode()
-    return f'<img alt="{escape(title)}" src="data:image/png;base64,{data}">'
+    return pages.image(png.getvalue(), title)

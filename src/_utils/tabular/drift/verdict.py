@@ -66,13 +66,18 @@ def _reasons_of_column(
 ) -> Iterator[str]:
     """The reasons in one row of the table; `level` is the column's part of the significance."""
     if row.psi > max_psi and row.p_value < level:
-        test = f"{row.test} {row.statistic:.3g}, p {row.p_value:.1g}"
+        test = f"{row.test} {row.statistic:.3g}, p {chance(row.p_value)}"
         yield f"PSI {row.psi:.2f}, limit {max_psi} ({test})"
     if _above(row.missing, rows, row.missing_reference + max_new_missing, level):
         yield f"{row.missing:.1%} missing ({row.missing_reference:.1%} in training data)"
     filled_rows = round(rows * (1 - row.missing))
     if _above(row.unseen, filled_rows, max_unseen_share, level):
         yield f"{row.unseen:.1%} unseen, such as {row.unseen_values}"
+
+
+def chance(p_value: float) -> str:
+    """A p-value as people read it."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}"
 
 
 def summarize(reasons: pd.Series, most: int = 3) -> str:

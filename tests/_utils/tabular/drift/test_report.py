@@ -24,10 +24,24 @@ def test_it_is_escaped_and_holds_all_it_shows():
     figures = {EVIL: shares_figure(REFERENCE["x"], BATCH["x"])}
     page = report([EVIL], figures, {"labelled_rows": 2, "mae": 1.5, "loss_ratio": 1.0})
     assert "<script" not in page and page.count("&lt;script&gt;") >= 4
-    assert "<h1>ALARM</h1>" in page and "mae" in page and "labelled_rows" in page
+    assert (
+        '<h1 class="bad">ALARM: x &lt;script' in page and "mae" in page and "labelled_rows" in page
+    )
     sources = re.findall(r'(?:src|href)="?(.{10})', page)
     assert sources == ["data:image"]
     assert not re.search(r"<link|@import|url\(", page)
+
+
+def test_each_reason_stands_with_its_figure_before_any_table():
+    figures = {"Values of x": shares_figure(REFERENCE["x"], BATCH["x"])}
+    page = report(["first", "second"], figures, {"labelled_rows": 0})
+    places = [
+        page.index(text) for text in ("main.on_alarm=retrain", "<li>second", "<img", "<table")
+    ]
+    assert places == sorted(places)
+    assert page.count("<img") == 1 and ", the first of 2 reasons</h1>" in page
+    assert "Add the labels of the new rows" in page
+    assert "&lt; 0.001" in page  # the p-value of the column
 
 
 @pytest.mark.parametrize(
@@ -40,7 +54,9 @@ def test_it_is_escaped_and_holds_all_it_shows():
 )
 def test_no_alarm_and_an_unknown_error(scores, reason):
     page = report([], {}, scores)
-    assert "<h1>No alarm</h1>" in page and reason in page and "the error is unknown" in page
+    assert "No alarm: no measure is above its limit</h1>" in page
+    assert reason in page and "the error is unknown" in page
+    assert "main.on_alarm" not in page
 
 
 def test_shares():

@@ -1,41 +1,49 @@
+import math
+from types import SimpleNamespace
+
 import pytest
 from omegaconf import OmegaConf
 
-from _utils.pipeline.report import (
-    Result,
-    console,
-    print_new_data_hint,
-    print_summary,
-    print_ui_hint,
-)
+from _utils.pipeline.report import Result, console
+from _utils.pipeline.summary import number, print_new_data_hint, print_summary, print_ui_hint
 
 
-def test_the_summary_names_the_source_of_what_is_reused():
+def test_the_summary_has_a_row_for_each_component():
+    metrics = {"n": 1129, "mae": 1.38123, "r": 1234.56, "more": 1}
     results = [
-        Result("load", "REUSED", 0.1, "0123456789", {"rows": 1129}, {}, "abcdefghij"),
+        Result("load", "REUSED", 0.1, "0123456789", metrics, {}, "abcdefghij"),
         Result("train", "FAILED", 2.0, "9876543210", {}, {}),
     ]
     with console.capture() as captured:
-        print_summary(["load", "train", "score"], results)
+        print_summary(["load", "train", "score"], results, {"load.mae": 1.4, "load.n": 1129})
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in captured.get().split("\n")]
     assert [row for row in rows if row] == [
-        ["load", "REUSED", "0.1", "01234567", "abcdefgh", "rows 1129"],
-        ["train", "FAILED", "2.0", "98765432", "", ""],
-        ["score", "not started", "", "", "", ""],
+        ["load", "REUSED", "0.1", "n 1,129, mae 1.381 (-0.019), r 1,234.6"],
+        ["train", "FAILED", "2.0", ""],
+        ["score", "NOT STARTED", "", ""],
     ]
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300, 0.0, -3.0, 1e-9])
+def test_any_number_can_be_shown(value):
+    assert float(number(value).replace(",", "")) == pytest.approx(value, nan_ok=True)
+
+
 @pytest.mark.parametrize(
-    ("uri", "shown"),
+    ("uri", "told"),
     [
-        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("sqlite:////home/me@work/mlflow.db", "mlflow ui --backend-store-uri sqlite:////home/me@"),
         ("postgresql://me:sec@ret@host/db", "postgresql://***@host/db"),
+        ("sqlite:///{folder}/mlflow.db", "See it: python tasks.py ui, then http://h:1/#/exp"),
+        ("http://me:sec@ret@host", "See it: http://h:1/#/experiments/7/runs/abc\n"),
     ],
 )
-def test_the_hint_keeps_secrets(uri, shown):
+def test_the_hint_leads_to_the_run_and_keeps_secrets(uri, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_UI", "http://h:1/")
     with console.capture() as captured:
-        print_ui_hint(uri)
-    assert shown in captured.get()
+        print_ui_hint(uri.format(folder=tmp_path), SimpleNamespace(experiment_id="7", run_id="abc"))
+    assert told in captured.get() and "/#/experiments/7/runs/abc\n" in captured.get()
     assert "ret@" not in captured.get()
 
 
