@@ -16,8 +16,8 @@ import gc
 import sys
 from pathlib import Path
 
-if not (3, 10) <= sys.version_info < (3, 14):
-    sys.exit(f"Python {sys.version.split()[0]} of {sys.executable}: take one of 3.10 to 3.13.")
+if not (3, 11) <= sys.version_info < (3, 15):
+    sys.exit(f"Python {sys.version.split()[0]} of {sys.executable}: take one of 3.11 to 3.14.")
 
 # MLflow imports 2,500 modules. Python would search them for garbage again and again, which takes a
 # quarter of the time of a short pipeline.
@@ -45,7 +45,7 @@ from _utils.pipeline.overview import conclude
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.report import Result, value_of
-from _utils.pipeline.runs import as_record, pipeline_run
+from _utils.pipeline.runs import as_record, env_manager_of, pipeline_run
 from _utils.warm import warm_starts
 
 
@@ -66,7 +66,7 @@ def go(config: DictConfig) -> float | None:
 def run_pipeline(config: DictConfig, run: mlflow.entities.Run) -> list[Result]:
     """Plan, and run the components as children of this MLflow run."""
     resolved = read_config(config)
-    plan = make_plan(resolved, ROOT, run.info.experiment_id)
+    plan = make_plan(resolved, ROOT, run.info.experiment_id, env_manager_of(run))
     mlflow.log_text(as_record(resolved.values), "config.yaml")
     results = run_components(plan, run)
     conclude(plan, results, run)

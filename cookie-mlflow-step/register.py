@@ -65,7 +65,7 @@ def write(test_file: Path, config: Path, test: str, edited: str) -> None:
         if not test_file.exists():
             test_file.parent.mkdir(parents=True, exist_ok=True)
             made.append(test_file)
-            test_file.write_text(test, encoding="utf-8")
+            test_file.write_text(test, encoding="utf-8", newline="\n")
         made.append(partial)
         partial.write_bytes(edited.encode("utf-8"))
         shutil.copymode(config, partial)

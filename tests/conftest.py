@@ -46,6 +46,15 @@ LONGEST += ["plan", "registry", "artifacts", "scoring", "config", "model"]
 SLOW = {"slow", "nightly"}
 
 
+def pytest_cmdline_main() -> int | None:
+    """On Windows all tests read and write files as UTF-8, as they do elsewhere."""
+    if os.name != "nt" or sys.flags.utf8_mode:
+        return None
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "pytest", *sys.argv[1:]]
+    return subprocess.run(command, env=environment).returncode
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files come first, then others with slow tests: so the workers end together."""
     slow = {item.path for item in items if SLOW & {mark.name for mark in item.iter_markers()}}
@@ -105,12 +114,27 @@ def add_store(folder: Path, artifacts: str = "") -> str:
             half = ready.with_suffix(".half")
             half.unlink(missing_ok=True)
             mlflow.MlflowClient(f"sqlite:///{half}").search_experiments()
-            half.rename(ready)
+            # Not `half` itself, which MLflow keeps open, so that Windows cannot rename it
+            Path(shutil.copy(half, half.with_suffix(".whole"))).rename(ready)
     shutil.copy(ready, folder / "mlflow.db")
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
         place = f"{artifacts or folder / 'mlruns'}/0"
         database.execute("UPDATE experiments SET artifact_location = ?", [place])
     return str(URL.create("sqlite", database=str(folder / "mlflow.db")))
+
+
+def not_on_windows(reason: str) -> pytest.MarkDecorator:
+    """The mark of a test that cannot pass on Windows, for this reason."""
+    return pytest.mark.skipif(os.name == "nt", reason=f"Windows: {reason}")
+
+
+NO_LINKS = not_on_windows("links need special rights")
+
+
+def needs(program: str) -> None:
+    """Skip the test that is running if a program is missing, as bash is without Git for Windows."""
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not on the PATH")
 
 
 def git(*arguments: str, cwd: Path) -> str:
@@ -121,6 +145,7 @@ def git(*arguments: str, cwd: Path) -> str:
 
 def type_in(folder: Path, command: str, **variables: str) -> subprocess.CompletedProcess:
     """Run a command as a user types it into a shell, with this test's environment activated."""
+    needs("bash")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**ENVIRONMENT, "PATH": path, **variables}
     return subprocess.run(

@@ -12,8 +12,9 @@ from small import make_small
 _, _, SECTION = (ROOT / "MLpipeline.md").read_text().partition("\n## What you can delete\n")
 ROWS = [line for line in SECTION.partition("\n## ")[0].splitlines() if line.startswith("| ")][1:]
 PARTS = {row.split("|")[1].strip(): row for row in ROWS}
-# Parts that tests of others may need by mistake: for these all fast tests are run, else collected
+# Parts that tests of others may need by mistake: for these the fast tests are run, else collected
 MANY_USE = {"sweeps", "W&B", "your own storage", "serving"}
+KNOW_NO_PART = "--ignore=tests/_utils/tabular --ignore=tests/_utils/pages"
 CONDA_FILES = ["environment.yml", "conda.yml", "src/*/conda.yml"]
 CONDA_FILES += ["cookie-mlflow-step/templates/conda.*.yml"]
 
@@ -101,7 +102,7 @@ def test_all_can_be_deleted_at_once(tmp_path):
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", PARTS)
 def test_each_can_be_deleted_alone(tmp_path, part):
-    only = "" if part in MANY_USE else "--collect-only"
+    only = KNOW_NO_PART if part in MANY_USE else "--collect-only"
     folder = clone(tmp_path / "project")
     delete(folder, part)
     check(folder, "ruff check . && ruff format --check . && PYTHONPATH=src lint-imports --no-logo")

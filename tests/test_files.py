@@ -67,6 +67,12 @@ def test_versions_agree(conda_file):
     assert pinned <= of_all
 
 
+def test_the_check_for_a_newer_mlflow_knows_the_one_here():
+    _, pip = dependencies(ROOT / "environment.yml")
+    (pinned,) = [str(item.specifier)[2:] for item in pip if item.name == "mlflow"]
+    assert f'"mlflow>{pinned}"' in (ROOT / "CONTRIBUTING.md").read_text()
+
+
 def test_commands_need_no_shell():
     for entry_point in entry_points():
         parts = re.sub(r"\{\w+\}", "", entry_point["command"])

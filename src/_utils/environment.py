@@ -3,8 +3,10 @@
 "Environment variables" in MLpipeline.md says who writes each and what it says; a test compares.
 """
 
+import io
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 
@@ -31,8 +33,20 @@ def set_defaults() -> None:
     tell("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6", unless_set=True)
     tell("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1", unless_set=True)
     tell("PYTHONUNBUFFERED", "1", unless_set=True)  # the components' lines are shown as they come
-    # `python` in an MLproject is the one that runs main.py, also where its environment was not
-    # activated; under conda, virtualenv and uv MLflow puts the component's own before it
-    own, path = str(Path(sys.executable).parent), os.get_exec_path()
-    if own != path[0]:  # a job of a sweep inherits what its parent has set
-        tell("PATH", os.pathsep.join([own, *path]))
+    tell("PYTHONUTF8", "1", unless_set=True)  # Windows has another encoding for files and pipes
+    tell("GIT_PYTHON_REFRESH", "quiet", unless_set=True)  # main.py itself says that git is missing
+    use_utf8()
+    # `python` and `pytest` in an MLproject are those of the environment that runs main.py, also
+    # where it was not activated; conda, virtualenv and uv put the component's own before it
+    own = [*dict.fromkeys([str(Path(sys.executable).parent), sysconfig.get_path("scripts")])]
+    path = os.get_exec_path()
+    if own != path[: len(own)]:  # a job of a sweep inherits what its parent has set
+        tell("PATH", os.pathsep.join([*own, *path]))
+
+
+def use_utf8() -> None:
+    """Write UTF-8 to files and pipes, and `?` for what cannot be written."""
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, io.TextIOWrapper) and not sys.flags.utf8_mode:
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="replace")

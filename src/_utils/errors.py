@@ -12,6 +12,7 @@ from _utils.masking import without_secrets
 
 CURES = dict.fromkeys([errno.ENOSPC, errno.EDQUOT], "Free some space there")
 CURES |= dict.fromkeys([errno.EACCES, errno.EPERM, errno.EROFS], "Make it writable")
+IN_USE = (32, 33)  # how Windows says that another program has a file open, or a part of it locked
 # What MLflow says of a URI models:/... for which there is no model or version
 NO_MODEL = re.compile(r"^(\w+: )?Registered [Mm]odel (alias|with name)\b.* not found\.?$")
 UNKNOWN_SCHEME = "got unsupported URI"  # of the URI of a tracking server or a registry
@@ -34,7 +35,9 @@ def _with_cure(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted."
     if isinstance(error, OSError) and error.errno in CURES:
-        return f"{error}. {CURES[error.errno]}, then run the same command again."
+        is_in_use = getattr(error, "winerror", None) in IN_USE
+        cure = "Close the program that has it open" if is_in_use else CURES[error.errno]
+        return f"{error}. {cure}, then run the same command again."
     if NO_MODEL.search(str(error)):
         return (
             f"{error} Make a version the champion: mlflow run . -e promote -P version=<number>; "

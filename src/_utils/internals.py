@@ -7,11 +7,13 @@ functions because the environment of a component lacks Hydra, for example.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +33,12 @@ SOURCE_TYPE = "mlflow.source.type"
 
 def load_mlproject(folder: Path) -> Project:
     """Read an MLproject as `mlflow run` does; without it the plan could differ from the run."""
-    from mlflow.projects.utils import load_project
+    from mlflow.projects import _project_spec
+    from mlflow.utils import conda, environment
 
-    return load_project(str(folder))
+    for module in _project_spec, conda, environment:  # Windows' own encoding is no UTF-8
+        vars(module)["open"] = partial(open, encoding="utf-8")
+    return _project_spec.load_project(str(folder))
 
 
 def is_made_up_name(run_name: str) -> bool:
@@ -74,15 +79,52 @@ def tracking_app(store_uri: str, artifact_root: str) -> Any:
     return app
 
 
-def env_name(conda_file: Path, env_manager: str) -> str:
-    """The name that MLflow gives an environment; no public function tells it."""
+@cache
+def env_name(folder: Path, env_manager: str) -> str:
+    """The name that MLflow gives the environment of the project in this folder, read as it does."""
     from mlflow.utils.conda import _get_conda_env_name
     from mlflow.utils.environment import _PythonEnv
     from mlflow.utils.virtualenv import _get_virtualenv_name
 
+    project = load_mlproject(folder)
+    file = project.env_config_path
     if env_manager == "conda":
-        return _get_conda_env_name(str(conda_file))
-    return _get_virtualenv_name(_PythonEnv.from_conda_yaml(str(conda_file)), conda_file.parent)
+        return _get_conda_env_name(file)
+    is_conda = project.env_type == "conda_env"
+    read = _PythonEnv.from_conda_yaml if is_conda else _PythonEnv.from_yaml
+    return _get_virtualenv_name(read(file) if file else _PythonEnv(), folder)
+
+
+@contextmanager
+def environment_output(read: Callable[[str], object]) -> Iterator[None]:
+    """Within this, `read` gets what conda, pip, pyenv and uv print while MLflow calls them.
+
+    They write to the terminal otherwise; no public function makes an environment.
+    """
+    from mlflow.utils import process, virtualenv
+
+    execute = process._exec_cmd
+
+    def execute_quietly(command: Any, *, capture_output: bool = True, **options: Any) -> Any:
+        if capture_output:
+            return execute(command, **options)
+        read(f"$ {command if isinstance(command, str) else shlex.join(map(str, command))}\n")
+        options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        options |= {"encoding": "utf-8", "errors": "replace", "synchronous": False}
+        started = execute(command, capture_output=False, **options)
+        with started.stdout as output:
+            for line in output:
+                read(line)
+        ended = subprocess.CompletedProcess(started.args, started.wait())
+        if ended.returncode:
+            raise shell_error().from_completed_process(ended)  # type: ignore[attr-defined]
+        return ended
+
+    process._exec_cmd = virtualenv._exec_cmd = execute_quietly  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        process._exec_cmd = virtualenv._exec_cmd = execute
 
 
 def conda_command() -> str:

@@ -4,7 +4,10 @@ MLflow takes a type that it does not know for a string, so `mlflow run` alone wo
 """
 
 import json
+import os
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +81,8 @@ class Project:
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     command: str = ""
-    conda_file: Path | None = None
+    env_type: str = ""  # the key that names its environment: conda_env, python_env or docker_env
+    env_file: Path | None = None
 
     @property
     def defaults(self) -> dict[str, str]:
@@ -138,8 +142,23 @@ def read_project(folder: Path) -> Project:
             f"src/{name}/MLproject cannot be read: {' '.join(str(error).split())}. It needs an "
             "entry point main with parameters and a command, as other components have it."
         ) from error
-    conda_file = project.env_config_path
-    return Project(parameters, entry_point.command, Path(conda_file) if conda_file else None)
+    file = project.env_config_path
+    env_file = Path(os.path.normpath(file)) if file else None
+    return Project(parameters, entry_point.command, project.env_type, env_file)
+
+
+def check_is_active(env_manager: str) -> None:
+    """Raise UserError if MLflow could not activate the environment that it made for this process.
+
+    Where the shell lacks conda's hook, `source activate <name>` may find another `activate`.
+    """
+    if env_manager == "conda" and not Path(sys.prefix).name.startswith("mlflow-"):
+        conda = shutil.which("conda") or "<the path of conda>"
+        raise UserError(
+            f"MLflow could not activate its conda environment, {sys.prefix} is active. Type "
+            f"`export CONDA_EXE={Path(conda).resolve()}`, then the same command again; or use the "
+            "active environment: mlflow run ... --env-manager local."
+        )
 
 
 def _as_text(default: object) -> str:

@@ -1,14 +1,17 @@
 """What processes tell each other by environment variables goes through one file and one table."""
 
 import ast
+import io
 import os
 import re
 import sys
+import sysconfig
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
-from _utils.environment import set_defaults, tell
+from _utils.environment import set_defaults, tell, use_utf8
 
 FILES = [ROOT / "main.py", *sorted((ROOT / "src").rglob("*.py"))]
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text("utf-8")) for path in FILES}
@@ -89,7 +92,21 @@ def test_what_the_user_has_set_stays_and_the_path_does_not_grow(monkeypatch):
     for _ in range(2):  # a job of a sweep begins with what its parent has set
         set_defaults()
     assert os.environ["MLFLOW_LOGGING_LEVEL"] == "DEBUG"
-    assert os.environ["PATH"] == os.pathsep.join([str(Path(sys.executable).parent), "/bin"])
+    own = dict.fromkeys([str(Path(sys.executable).parent), sysconfig.get_path("scripts")])
+    assert os.environ["PATH"] == os.pathsep.join([*own, "/bin"])
     tell("MLFLOW_LOGGING_LEVEL", None)
+    # In the Python of conda and of the system, on Windows, pytest.exe is not beside python.exe
+    monkeypatch.setattr("sysconfig.get_path", {"scripts": "/Scripts"}.get)
     set_defaults()
     assert os.environ["MLFLOW_LOGGING_LEVEL"] == "WARNING"
+    assert os.get_exec_path()[:2] == [str(Path(sys.executable).parent), "/Scripts"]
+
+
+@pytest.mark.skipif(sys.flags.utf8_mode, reason="this Python writes UTF-8 anyway")
+def test_a_character_that_a_stream_does_not_know_ends_nothing(monkeypatch):
+    """Such as a pipe of Windows, and what a file name without an encoding has become."""
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, "cp1252"))
+    use_utf8()
+    print("→ \udc80", end="", flush=True)
+    assert written.getvalue().decode("utf-8") == "→ ?"

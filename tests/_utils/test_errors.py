@@ -39,6 +39,14 @@ def test_a_place_that_cannot_be_written(error):
     )
 
 
+def test_a_file_that_another_program_has_open():
+    error = PermissionError(errno.EACCES, "Sharing violation", "a.db")
+    error.winerror = 32  # Windows sets it
+    assert explain(error).endswith(
+        "'a.db'. Close the program that has it open, then run the same command again."
+    )
+
+
 def test_what_mlflow_says_of_a_server_that_is_down():
     """It quotes the cause, and forgets to name it with `from`."""
     error = raised(MlflowException(f"API request failed with exception {DOWN}"), DOWN)

@@ -28,6 +28,7 @@ def imported(function):
 
 
 FUNCTIONS = [f for _, f in inspect.getmembers(internals, inspect.isfunction)]
+FUNCTIONS = [f for f in FUNCTIONS if f.__module__ == internals.__name__]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,20 @@ def test_the_installed_version_still_has(name):
         exec(f"from {module} import {attribute}")
     except ImportError:
         pytest.fail(f"{name} is gone: internals.py says what needs it", pytrace=False)
+
+
+def test_an_mlproject_is_read_as_utf8_also_on_windows(monkeypatch, tmp_path):
+    text = 'name: a\nconda_env: conda.yml\nentry_points: {main: {command: "python → ”"}}'
+    (tmp_path / "MLproject").write_text(text, "utf-8")
+    (tmp_path / "conda.yml").write_text("dependencies: [] # ”", "utf-8")
+
+    def on_windows(file, mode="r", encoding="cp1252", of_python=open):
+        return of_python(file, mode, encoding=encoding)
+
+    monkeypatch.setattr("builtins.open", on_windows)
+    project = internals.load_mlproject(tmp_path)
+    assert project.get_entry_point("main").command == "python → ”"
+    assert internals.env_name(tmp_path, "conda")
 
 
 def test_ipython_is_not_imported_only_to_look_for_a_notebook(monkeypatch):

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, needs
 
 from _utils.component import scratch_file, scratch_folder
 from _utils.errors import UserError
@@ -38,6 +38,7 @@ def test_a_download_is_named_by_a_name(url, tmp_path):
 
 def test_the_executable_of_the_scaffold_refuses_them(tmp_path):
     """Its own check, for a shell has none of these functions."""
+    needs("bash")
     template = (ROOT / "cookie-mlflow-step/templates/executable").read_text()
     check = template[template.index("if [[") : template.index("SCRATCH=")]
     script = check.replace("{{ parameter.name }}", "1") + 'echo "fine"'

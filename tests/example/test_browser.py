@@ -1,4 +1,4 @@
-"""What the README says of `make ui`, in a real browser that can reach no other host."""
+"""What the README says of `python tasks.py ui`, in a real browser that can reach no other host."""
 
 import os
 import shutil
@@ -34,9 +34,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def url(ran_once):
-    """Where `make ui` serves the runs; the environment of the tests takes the place of .venv."""
+    """Where `python tasks.py ui` serves the runs, in the environment of the tests."""
     port = free_port()
-    command = f"make --old-file=.venv/ready BIN={Path(sys.executable).parent} ui"
+    of_tests = f"tasks.set_up, tasks.BIN = print, pathlib.Path('{Path(sys.executable).parent}')"
+    command = f"python -c \"import pathlib, tasks; {of_tests}; tasks.main('ui')\""
     # Its stdout has a line for each request, which would fill a pipe that nobody reads
     one_process = {"MLFLOW_WORKERS": "1"}  # for one reader, and starts three times as fast
     served = Typed(ran_once, f"{command} > /dev/null", MLFLOW_PORT=str(port), **one_process)

@@ -10,11 +10,11 @@ import yaml
 from conftest import ROOT
 from documents import commands
 
+import tasks
 from _utils.pipeline.compose import compose_config, hydra_arguments
 
 DOCS = ["README.md", "MLpipeline.md", "CONTRIBUTING.md"]
 DOCS += ["notebooks/README.md", "cookie-mlflow-step/README.md"]
-MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def headings(document: Path) -> set[str]:
@@ -56,11 +56,11 @@ def test_the_tree_of_the_readme_is_that_of_the_repository():
 
 
 # Programs that are not ours; tests that need their commands type them
-NOT_OURS = {"source", "conda", "pip", "export", "curl"}
+NOT_OURS = {"source", "conda", "pip", "export", "curl", "git", "cd", "uv"}
 
 
 def test_commands_name_what_exists():
-    """Folders, make targets, entry points, parameters, components, and keys of config.yaml."""
+    """Folders, tasks, entry points, parameters, components, and keys of config.yaml."""
     overrides, documents = [], ["README.md", "MLpipeline.md", "CONTRIBUTING.md"]
     for command in (command for document in documents for command in commands(document)):
         match shlex.split(command):
@@ -68,8 +68,8 @@ def test_commands_name_what_exists():
                 overrides += overrides_of(ROOT / project, options)
             case ["python", "main.py", *arguments]:
                 overrides += hydra_arguments(arguments)
-            case ["make", *targets]:
-                assert {*targets} <= MAKE_TARGETS, command
+            case ["python", "tasks.py", *words]:
+                assert {*words} <= {*tasks.TASKS}, command
             case ["cookiecutter", template, "-o", folder]:
                 assert (ROOT / template / "cookiecutter.json").exists(), command
                 assert (ROOT / folder).is_dir(), command

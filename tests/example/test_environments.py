@@ -1,4 +1,4 @@
-"""Everywhere the pipeline runs: set up by make, under each environment manager, from a git tag.
+"""Everywhere the pipeline runs: set up by tasks.py, under each environment manager, from a git tag.
 
 The environments have one small package each, and Python finds the others where the tests have them:
 that MLflow and uv can install packages is their affair. Those marked nightly install all packages,
@@ -18,13 +18,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from conftest import ENVIRONMENT, ROOT, Typed, add_store, clone, git, store_of, type_in
+from conftest import ENVIRONMENT, ROOT, Typed, add_store, clone, git, needs, store_of, type_in
 from filelock import FileLock
 from servers import GitServer
 from test_cookiecutter import ALL_TYPES, NAMES, SCRIPTS
 
+import tasks
+
 slow, nightly = pytest.mark.slow, pytest.mark.nightly
 DOWNLOAD = "mlflow run . --env-manager uv -P steps=data_extraction"
+WITHOUT_CONDA = "PATH=/usr/bin:/bin"
 ELSEWHERE = {
     "PYTHONPATH": sysconfig.get_path("purelib"),
     "JUPYTER_PATH": str(Path(sys.prefix) / "share/jupyter"),
@@ -85,21 +88,28 @@ def typed_at_home(home: Path, folder: Path, command: str) -> subprocess.Complete
 
 
 @slow
-def test_make_sets_itself_up_once(tmp_path):
-    folder = clone(tmp_path / "clone")
+def test_it_sets_itself_up_once(tmp_path):
+    folder = clone(tmp_path / "a clone")
     listed = (folder / "environment.yml").read_text()
     few = "".join(re.findall(r"^ *- (?:uv|filelock)==.*\n", listed, re.MULTILINE))
-    (folder / "environment.yml").write_text(few)
-    make = f"make PYTHON={sys._base_executable}"
-    first = typed_at_home(tmp_path, folder, f"{make} .venv/ready")
+    (folder / "environment.yml").write_text(f"- pip:\n{few}")
+    first = typed_at_home(tmp_path, folder, f"make setup PYTHON={sys._base_executable}")
     assert first.returncode == 0, first.stdout + first.stderr
+    assert first.stdout.count("\n") == 1 and f"Setting up {folder}/.venv" in first.stdout
     assert list((folder / ".venv").glob("lib/*/site-packages/filelock/__pycache__"))
-    created = (folder / ".venv/ready").stat().st_mtime_ns
-    second = typed_at_home(tmp_path, folder, f"{make} run --dry-run")
-    assert second.stdout.strip() == ".venv/bin/mlflow run . --env-manager local"
-    assert (folder / ".venv/ready").stat().st_mtime_ns == created
+    created = (folder / ".venv/bin/python").lstat().st_mtime_ns
+    elsewhere = f"{sys._base_executable} '{folder}/tasks.py' setup"
+    second = typed_at_home(tmp_path, tmp_path, elsewhere)
+    assert (second.returncode, second.stdout + second.stderr) == (0, "")
+    assert (folder / ".venv/bin/python").lstat().st_mtime_ns == created
     activated = typed_at_home(tmp_path, folder, "source .venv/bin/activate && which uv")
     assert activated.stdout == f"{folder}/.venv/bin/uv\n"
+    # MLflow itself takes longer to install
+    (folder / ".venv/bin/mlflow").write_text("import sys; print(sys.argv[1:])")
+    no_conda = f"unset CONDA_EXE MLFLOW_CONDA_HOME; {WITHOUT_CONDA} '{folder}/.venv/bin/python'"
+    run = typed_at_home(tmp_path, folder, f"{no_conda} .venv/bin/mlflow run . -P steps=a")
+    assert run.stdout == "['run', '--env-manager', 'local', '.', '-P', 'steps=a']\n", run.stderr
+    assert run.stderr == "No conda here: mlflow runs with --env-manager local\n"
 
 
 @nightly
@@ -113,10 +123,10 @@ def test_make_run_in_an_empty_home(tmp_path):
     assert statuses(store_of(folder)) == {"data_extraction": "FINISHED", "eda": "FINISHED"}
 
 
-def test_make_alone_lists_the_targets():
+def test_make_alone_lists_the_tasks():
+    needs("make")
     ran = type_in(ROOT, "make")
-    targets = re.findall(r"^([a-z-]+): .*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert [line.split()[0] for line in ran.stdout.splitlines()] == targets
+    assert [line.split()[0] for line in ran.stdout.splitlines()] == [*tasks.TASKS]
 
 
 @nightly
@@ -240,7 +250,10 @@ class TestMakingOne:
 
 @nightly
 def test_conda(project, tmp_path):
-    """With conda no option is needed; a double stands in for conda's channels."""
+    """With conda no option is needed; a double stands in for conda's channels.
+
+    First conda is on the PATH without its hook, and so MLflow's `source activate` finds this .venv.
+    """
     conda = tmp_path / "conda/bin/conda"
     conda.parent.mkdir(parents=True)
     shutil.copy(ROOT / "tests/doubles/conda", conda)
@@ -249,17 +262,29 @@ def test_conda(project, tmp_path):
     profile.parent.mkdir(parents=True)
     profile.write_text(f'conda() {{ source "{tmp_path}/conda/envs/$2/bin/activate"; }}\n')
     command = "mlflow run . -P steps=data_extraction -P hydra_options=main.reuse=false"
-    ran = type_in(project, command, CONDA_EXE=str(conda), **ELSEWHERE)
+    hidden = {"PATH": f"{Path(sys.executable).parent}:{conda.parent}:{os.environ['PATH']}"}
+    ran = type_in(project, command, **hidden, **ELSEWHERE)
+    assert ran.returncode == 1
+    told = (
+        f"conda environment, {sys.prefix} is active. Type `(export CONDA_EXE=.*/conda/bin/conda)`"
+    )
+    (cure,) = re.findall(told, ran.stdout)
+
+    def records():
+        """What an environment has, and since when."""
+        files = (tmp_path / "conda/envs").glob("*/lib/*/site-packages/*.dist-info/RECORD")
+        return {file: file.stat().st_mtime_ns for file in files}
+
+    of_main = records()
+    ran = type_in(project, f"{cure}; {command}", **hidden, **ELSEWHERE)
     assert ran.returncode == 0, ran.stdout
+    assert "making its environment" in ran.stdout and "Collecting" not in ran.stdout
+    assert re.search(r"seconds *┃ environment", ran.stdout)
     store = store_of(project)
     (run,) = store.children(store.pipeline())
     assert run.data.tags["mlflow.project.env"] == "conda"
-    # One environment for main.py, one for the component.
+    assert "Collecting package-1014" in store.text(run, "log.txt", tmp_path)
+    # One environment for main.py, one for the component; neither is made again for its RECORDs
     assert len(list((tmp_path / "conda/envs").iterdir())) == 2
-
-
-@slow
-def test_without_conda_mlflow_says_so(project):
-    ran = type_in(project, "mlflow run . -P steps=data_extraction", CONDA_EXE="/nowhere/conda")
-    assert ran.returncode != 0
-    assert "conda" in ran.stdout
+    assert of_main and of_main.items() <= records().items()
+    assert not [*project.rglob("condaenv.*")]

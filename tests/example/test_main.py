@@ -1,12 +1,17 @@
 """The pipeline as a user runs it: every command here is typed into a shell, in a clean clone."""
 
 import json
+import os
 import re
 import shlex
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT, type_in
+
+import tasks
 
 pytestmark = pytest.mark.slow
 
@@ -125,6 +130,27 @@ def test_a_components_parameters_reproduce_it(typed, store):
         again.data.tags["output.clean_data.parquet"]
         == (before.data.tags["output.clean_data.parquet"])
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mlflow run . -P steps=download,basic_cleaning",
+        "mlflow run . \\\n  -P steps=train_model \\\n"
+        '  -P hydra_options="modeling.random_forest.n_estimators=10"',
+    ],
+)
+def test_no_option_is_needed_without_conda(command, typed, tmp_path, monkeypatch):
+    """With what tasks.py writes into .venv; these tests may run in another environment."""
+    packages = tmp_path / "lib/python3/site-packages"
+    packages.mkdir(parents=True)
+    monkeypatch.setattr(tasks, "VENV", tmp_path)
+    tasks.add_hook()
+    (packages / "sitecustomize.py").write_text("import mlflow_without_conda\n")
+    path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
+    command = f"unset CONDA_EXE MLFLOW_CONDA_HOME; PATH='{path}'; {command}"
+    text = typed(command, PYTHONPATH=str(packages))
+    assert text.count("No conda here: mlflow runs with --env-manager local\n") == 1
 
 
 class TestMainPy:

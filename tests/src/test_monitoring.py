@@ -99,7 +99,7 @@ def test_the_same_year_raises_no_alarm_and_another_does(monitor, champion, tmp_p
     assert metrics["psi.prediction"] > 0 and metrics["unseen.carline"] > 0.2
     assert "car_truck 48.6% missing" in verdict and "report.html" not in verdict
     page = text(changed, "report.html", tmp_path)
-    assert "<h1>ALARM</h1>" in page and "http" not in page and page.count("<img") > 5
+    assert '<h1 class="bad">ALARM: ' in page and "http" not in page and page.count("<img") > 5
     table = pd.read_csv(io.StringIO(text(changed, "drift.csv", tmp_path)))
     assert len(table) == 15 and table["column"].iloc[-1] == "prediction"
     # Both over time, the first as of its own time

@@ -17,13 +17,15 @@ import mlflow
 
 from _utils.artifacts.index import check_name
 from _utils.artifacts.stores import component_run
-from _utils.environment import tell
+from _utils.environment import tell, use_utf8
 from _utils.errors import UserError, explain
+from _utils.internals import PROJECT_ENV
 from _utils.masking import without_secrets
-from _utils.project import Parameter, read_project
+from _utils.project import Parameter, check_is_active, read_project
 from _utils.variables import resolved, resolved_argument
 
-_scratch = tempfile.TemporaryDirectory(prefix="component-")
+# Windows cannot remove a file that is open, as long as this process runs
+_scratch = tempfile.TemporaryDirectory(prefix="component-", ignore_cleanup_errors=True)
 
 
 def scratch_folder() -> Path:
@@ -53,13 +55,16 @@ def launch(
     """
     if {"-h", "--help"} & {*sys.argv[1:]}:
         (parser or declared_parser(go)).parse_args(["--help"])
+    use_utf8()
     exit_code = 1
     # So that launch also removes what is downloaded, here or by a notebook's kernel
     for name in ("TMPDIR", "TEMP", "TMP"):
         tell(name, _scratch.name)
     tempfile.tempdir = _scratch.name
     try:
-        run_id = mlflow.start_run().info.run_id
+        run = mlflow.start_run()
+        run_id = run.info.run_id
+        check_is_active(run.data.tags.get(PROJECT_ENV, "local"))
         mlflow.log_text(installed_packages(), "requirements.txt")
         words = [resolved_argument(word) for word in sys.argv[1:]] if parser else sys.argv[1:]
         parser = parser or declared_parser(go)

@@ -9,6 +9,7 @@ import argparse
 import base64
 import re
 import sys
+import warnings
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils lies
@@ -35,6 +36,7 @@ def go(args: argparse.Namespace) -> None:
     # The notebook is a process of its own; this tells it which run it works for.
     tell("MLFLOW_RUN_ID", current_run_id())
     tell("PYTHONWARNINGS", "ignore:IProgress not found")  # for progress bars in a browser
+    warnings.filterwarnings("ignore", "Proactor event loop")  # on Windows, where all works
     quiet = ["--log-level=ERROR"]
     client = NotebookClient(notebook, kernel_name="python3", timeout=None, extra_arguments=quiet)
     try:

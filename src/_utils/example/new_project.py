@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils 
 import yaml
 
 from _utils.command_line import rejoined
+from _utils.environment import set_defaults
 from _utils.errors import UserError, explain
 from _utils.example.edit_yaml import with_values, without
 from _utils.example.from_table import NewTable, check_data, contract_file, infer
@@ -150,7 +151,8 @@ def git(*arguments: str) -> str:
     """
     try:
         command = ["git", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+        return ran.stdout
     except OSError as error:
         raise UserError(f"git cannot be started ({error}). Install it. {COMMIT_FIRST}") from error
     except subprocess.CalledProcessError as error:
@@ -170,8 +172,9 @@ if __name__ == "__main__":
     parser.add_argument("name", help="of the new project")
     parser.add_argument("--data", default="", help="path or URL of its table")
     parser.add_argument("--target", default="", help="column of the table to predict")
-    args = parser.parse_args(rejoined(sys.argv[1:]))
+    set_defaults()
     try:
+        args = parser.parse_args(rejoined(sys.argv[1:]))
         main(args.name, args.data, args.target)
     except UserError as error:
         sys.exit(explain(error))

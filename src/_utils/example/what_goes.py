@@ -36,7 +36,8 @@ EDITS = (
     ("config.yaml", r"(?<=  registered_model: )\w+", "{name}"),
     ("environment.yml", "base_project_env", "{name}_env"),
     (".github/workflows/tests.yml", "base_project_env", "{name}_env"),
-    ("Makefile", r"benchmark: .*\n(\t.*\n)+\n| benchmark(?= )", ""),
+    ("Makefile", r" benchmark(?= )", ""),
+    ("tasks.py", r'    "benchmark": \[\n(        .*\n)+    \],\n', ""),
     ("pyproject.toml", r'"benchmarks/.*\n', ""),
     ("cookie-mlflow-step/templates/script", r"; src/\S+ is an example", ""),
     ("cookie-mlflow-step/local_extensions.py", r"; src/\S+ is an example", ""),
@@ -49,7 +50,10 @@ EDITS_WITHOUT_TABLE = (
     ("src/_utils/models/registry.py", r"\[evaluation\]", "[<component>]"),
     *(
         (f"schedules/{name}", r" -P steps=[\w,]+ -P hydra_options=main\.on_alarm=retrain", "")
-        for name in ("crontab", "github-actions.yml", "kubernetes-cronjob.yaml", "pipeline.service")
+        for name in (
+            *("crontab", "github-actions.yml", "kubernetes-cronjob.yaml", "pipeline.service"),
+            "schtasks.cmd",
+        )
     ),
 )
 EDITS_WITH_TABLE = (

@@ -30,7 +30,7 @@ def register_model(reference: str, name: str, tags: dict[str, str]) -> ModelVers
     version = next((each for each in versions if each.source == source), None)
     if not version:
         tags = {"artifact": artifact.reference, DIGEST: artifact.digest, **tags}
-        with redirect_stderr(io.StringIO()):  # MLflow says there what evaluation says better
+        with redirect_stderr(io.StringIO()):  # what MLflow says there, components say better
             version = mlflow.register_model(source, name, tags=tags)
     MlflowClient().set_registered_model_alias(name, CHALLENGER, version.version)
     return version

@@ -15,15 +15,12 @@ What a backend in `_utils/backends` has to offer:
 
 import os
 import subprocess
-from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from _utils.capabilities import has_capability, load_capability
 from _utils.environment import told
-from _utils.internals import backend_parts, load_mlproject
-from _utils.pipeline.environments import one_at_a_time
+from _utils.internals import backend_parts
 from _utils.pipeline.warm import start_component
 
 BACKENDS = {"slurm": "backends.slurm", "kubernetes": "backends.kubernetes"}
@@ -34,7 +31,7 @@ local, loader, _ = backend_parts()
 
 
 class LocalBackend(local.LocalBackend):  # type: ignore[misc, name-defined]
-    """MLflow's own, but one process at a time makes an environment, and the output is read."""
+    """MLflow's own, but the output of the command is read."""
 
     options: dict[str, Any]  # main.backend_config, without what MLflow adds to it
 
@@ -50,13 +47,9 @@ class LocalBackend(local.LocalBackend):  # type: ignore[misc, name-defined]
         """As MLflow's own, but the command is a child of this process, not of a `mlflow run`."""
         mlflows = {value for name, value in vars(local).items() if name.startswith("PROJECT_")}
         self.options = {k: value for k, value in backend_config.items() if k not in mlflows}
-        env_manager = backend_config[local.PROJECT_ENV_MANAGER]
-        conda_file = load_mlproject(Path(project_uri)).env_config_path
-        has_own = conda_file and env_manager != "local"
         config = backend_config | {local.PROJECT_SYNCHRONOUS: True}
         local._run_entry_point = self.start
-        with one_at_a_time(Path(conda_file), env_manager) if has_own else nullcontext():
-            return super().run(project_uri, entry_point, params, version, config, *others)
+        return super().run(project_uri, entry_point, params, version, config, *others)
 
     def start(self, command: str, folder: str, experiment_id: str, run_id: str) -> Any:
         """Start the command, in the shell for which MLflow has quoted it.

@@ -25,6 +25,11 @@ class Component:
     backend_config: dict[str, Any] = field(default_factory=dict)
     project: Project = field(default_factory=Project)
 
+    def has_environment(self, env_manager: str) -> bool:
+        """Whether MLflow makes an environment for the component on this machine."""
+        is_here = self.backend in ("local", "slurm") and self.project.env_type != "docker_env"
+        return is_here and env_manager != "local"
+
     @cached_property
     def values(self) -> dict[str, str]:
         """The parameters with what they take from the environment; not to be recorded."""

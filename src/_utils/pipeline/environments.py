@@ -13,17 +13,26 @@ Only the standard library is imported at the top: main.py looks for missing pack
 
 import argparse
 import json
-import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _utils.pipeline.log import Log
 
 ROOT = Path(__file__).resolve().parents[3]  # of the repository
-MADE_BY_MLFLOW = re.compile(r"mlflow-[0-9a-f]{40}")
+# By environment manager: the command that MLflow calls, and where it comes from
+COMMANDS = {
+    "conda": ("conda", "https://docs.conda.io"),
+    "uv": ("uv", "pip install uv"),
+    "virtualenv": ("pyenv", "https://github.com/pyenv/pyenv#installation"),
+}
 
 
 def tell_missing_package(
@@ -34,10 +43,10 @@ def tell_missing_package(
         sys.__excepthook__(kind, error, trace)
         return
     cure = (
-        "activate the environment first (source .venv/bin/activate), or let MLflow make one "
-        "(mlflow run . --env-manager uv)."
+        "activate the environment first, start with `python tasks.py run`, or let MLflow make an "
+        "environment (mlflow run . --env-manager uv)."
     )
-    if MADE_BY_MLFLOW.fullmatch(Path(sys.prefix).name):
+    if Path(sys.prefix).name.startswith("mlflow-"):
         cure = (
             "the environment is unfinished. If no other process is making it, remove "
             f"{sys.prefix}, then run the same command again."
@@ -46,13 +55,54 @@ def tell_missing_package(
 
 
 @contextmanager
-def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
+def made_quietly(folder: Path, env_manager: str, log: "Log") -> Iterator[None]:
+    """Within this MLflow may make the environment of the component in this folder.
+
+    One line shows what conda, pip or uv are doing. What they print is in the log, with the time
+    that all of this takes. An environment that is not finished is removed, for MLflow would use it.
+    """
+    from rich.markup import escape
+    from rich.progress import Progress, TimeElapsedColumn
+
+    from _utils.internals import env_name, environment_output
+    from _utils.pipeline.report import console
+
+    start, message = time.monotonic(), "    making its environment"
+    columns = message, TimeElapsedColumn(), "{task.description}"
+    progress = Progress(*columns, console=console, transient=True, disable=console.quiet)
+
+    def read(line: str) -> None:
+        if not progress.tasks:
+            if not console.is_terminal:
+                console.print(message, style="dim")
+            progress.start()
+            progress.add_task("")
+            log.shown = False
+        log.write(line.encode())
+        progress.update(progress.task_ids[0], description=escape(line.strip()[:40]))
+
+    with one_at_a_time(folder, env_manager), environment_output(read):
+        try:
+            yield
+            log.shown = not console.quiet
+        except BaseException:
+            with suppress(Exception):  # the error itself is told
+                name = env_name(folder, env_manager)
+                remove([each for each in prefixes() if each.name == name and progress.tasks])
+            raise
+        finally:
+            progress.stop()
+            log.preparing = time.monotonic() - start
+
+
+@contextmanager
+def one_at_a_time(folder: Path, env_manager: str) -> Iterator[None]:
     """Within this no other pipeline of this machine makes an environment."""
     from filelock import FileLock, Timeout
 
     from _utils.internals import env_name
 
-    root, name = env_root(), env_name(conda_file, env_manager)
+    root = env_root()
     root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / "pipeline.lock")
     try:
@@ -61,17 +111,11 @@ def one_at_a_time(conda_file: Path, env_manager: str) -> Iterator[None]:
         print("Waiting for another pipeline, which is making an environment.", file=sys.stderr)
         acquired = lock.acquire()
     with acquired:
-        for used in {name, env_name(ROOT / "conda.yml", env_manager)}:
+        for used in {env_name(folder, env_manager), env_name(ROOT, env_manager)}:
             if ROOT not in users_of(used):
                 with (root / f"{used}.users").open("a", encoding="utf-8", newline="\n") as file:
                     file.write(f"{ROOT}\n")
-        is_new = not (root / name).exists()
-        try:
-            yield
-        except BaseException:
-            if is_new:  # MLflow would take what there is of it for finished
-                shutil.rmtree(root / name, ignore_errors=True)
-            raise
+        yield
 
 
 def users_of(name: str) -> set[Path]:
@@ -90,34 +134,64 @@ def env_root() -> Path:
 
 def clean(yes: bool) -> None:
     """List the environments of this project, ask, remove them; the one of this process stays."""
-    from _utils.internals import conda_command
-
-    conda = shutil.which(conda_command())
-    prefixes = [*env_root().glob("mlflow-*")]
-    if conda:
-        listed = subprocess.run([conda, "env", "list", "--json"], capture_output=True, check=True)
-        prefixes += map(Path, json.loads(listed.stdout)["envs"])
-    prefixes = [each for each in prefixes if users_of(each.name) == {ROOT}]
-    prefixes = [each for each in prefixes if each.is_dir() and not each.is_symlink()]
-    print("\n".join(map(str, prefixes)) or f"MLflow has no environments that only {ROOT} uses.")
-    if prefixes and not yes and sys.stdin.isatty():
-        yes = input(f"Remove these {len(prefixes)} environments? [y/N] ").strip().lower() == "y"
-    if prefixes and not yes:
+    own = [each for each in prefixes() if users_of(each.name) == {ROOT}]
+    print("\n".join(map(str, own)) or f"MLflow has no environments that only {ROOT} uses.")
+    if own and not yes and sys.stdin.isatty():
+        yes = input(f"Remove these {len(own)} environments? [y/N] ").strip().lower() == "y"
+    if own and not yes:
         print("Nothing was removed: mlflow run . -e clean_envs -P yes=true removes them.")
         return
-    for prefix in prefixes:
-        if prefix == Path(sys.prefix):
-            print(f"{prefix} stays, for this runs in it: --env-manager local removes it too.")
-            continue
-        if conda and (prefix / "conda-meta").is_dir():
-            subprocess.run([conda, "env", "remove", "--yes", "--prefix", str(prefix)], check=True)
-        shutil.rmtree(prefix, ignore_errors=True)
+    if Path(sys.prefix) in own:
+        print(f"{sys.prefix} stays, for this runs in it: --env-manager local removes it too.")
+        own.remove(Path(sys.prefix))
+    remove(own)
+    for prefix in own:
         (env_root() / f"{prefix.name}.users").unlink(missing_ok=True)
         print(f"Could not remove {prefix}" if prefix.exists() else f"Removed {prefix.name}")
 
 
+def prefixes() -> list[Path]:
+    """The environments that MLflow, or anybody with conda, has made on this machine."""
+    found = [*env_root().glob("mlflow-*")]
+    if conda := command_of("conda"):
+        listed = subprocess.run([conda, "env", "list", "--json"], capture_output=True, check=True)
+        found += map(Path, json.loads(listed.stdout)["envs"])
+    return [each for each in found if each.is_dir() and not each.is_symlink()]
+
+
+def remove(environments: list[Path]) -> None:
+    """Remove environments, as far as that can be done."""
+    for prefix in environments:
+        if (prefix / "conda-meta").is_dir() and (conda := command_of("conda")):
+            command = [conda, "env", "remove", "--yes", "--prefix", str(prefix)]
+            subprocess.run(command, capture_output=True, check=False)
+        shutil.rmtree(prefix, ignore_errors=True)
+
+
+def command_of(env_manager: str) -> str | None:
+    """The path of the command that MLflow makes environments with; None if it is not there."""
+    from _utils.internals import conda_command
+
+    return shutil.which(conda_command() if env_manager == "conda" else COMMANDS[env_manager][0])
+
+
+def check_command(env_manager: str) -> None:
+    """Raise UserError if the command that MLflow makes environments with is not there."""
+    from _utils.errors import UserError
+
+    if not command_of(env_manager):
+        command, source = COMMANDS[env_manager]
+        raise UserError(
+            f"--env-manager {env_manager} needs {command}, which is not on the PATH: install it "
+            f"({source}), or use the active environment, --env-manager local."
+        )
+
+
 if __name__ == "__main__":
     sys.path.append(str(ROOT / "src"))  # where _utils lies
+    from _utils.environment import use_utf8
+
+    use_utf8()
     parser = argparse.ArgumentParser(description="Remove environments that only this project uses")
     parser.add_argument("--yes", nargs="?", const="true", default="", help="do not ask")
     clean(parser.parse_args().yes.lower() in ("true", "yes", "1"))

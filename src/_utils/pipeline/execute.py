@@ -25,6 +25,7 @@ from _utils.masking import without_secrets
 from _utils.pipeline import reuse, warm
 from _utils.pipeline.backend import MLFLOWS_NAMES
 from _utils.pipeline.component import Component
+from _utils.pipeline.environments import made_quietly
 from _utils.pipeline.log import Log
 from _utils.pipeline.processes import SWEEP, end_processes, working_for
 from _utils.pipeline.report import Result, console
@@ -57,7 +58,9 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
                 break
             published = ", ".join(f"{name}:{version}" for name, version in result.outputs.items())
             arrow = f" -> {published}" if published else ""
-            console.print(f"    {result.seconds:.1f} s{arrow}", style="dim", highlight=False)
+            apart = f" (and its environment {result.preparing:.1f} s)" if result.preparing else ""
+            line = f"    {result.seconds:.1f} s{apart}{arrow}"
+            console.print(line, style="dim", highlight=False)
             check_outputs(component, result, plan[number:])
             versions |= {f"{name}:{LATEST}": version for name, version in result.outputs.items()}
     finally:
@@ -122,16 +125,18 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     log, start = Log(shown=not console.quiet), time.time()
     started = exit_code = fault = None
     try:
-        started = mlflow.run(
-            project_path(component.folder),
-            parameters=component.parameters,
-            experiment_id=pipeline.info.experiment_id,
-            run_name=component.name,
-            env_manager=env_manager,
-            backend=MLFLOWS_NAMES.get(component.backend, component.backend),
-            backend_config=dict(component.backend_config),
-            synchronous=False,
-        )
+        has_own = component.has_environment(env_manager)
+        with made_quietly(component.folder, env_manager, log) if has_own else nullcontext():
+            started = mlflow.run(
+                project_path(component.folder),
+                parameters=component.parameters,
+                experiment_id=pipeline.info.experiment_id,
+                run_name=component.name,
+                env_manager=env_manager,
+                backend=MLFLOWS_NAMES.get(component.backend, component.backend),
+                backend_config=dict(component.backend_config),
+                synchronous=False,
+            )
         mask_tags(MlflowClient().get_run(started.run_id))
         if output := getattr(started, "output", None):  # last: whoever sees it may press Ctrl-C
             log.follow(output)
@@ -150,6 +155,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     missing = component.unpublished(run)
     status = "FINISHED" if exit_code == 0 and not missing else "FAILED"
     run, failure = end_run(run, status, component, log), {"exit_code": exit_code, "log": log}
+    start += log.preparing
     return result_of(component, run, run.info.status, start, missing=missing, **failure)
 
 

@@ -1,5 +1,6 @@
 """Faults of a component that can be found before anything runs, each with its cure."""
 
+import os
 import re
 import string
 from collections.abc import Callable, Iterator
@@ -8,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import yaml
 
 from _utils.artifacts.index import check_name, parse_reference
 from _utils.artifacts.stores import chosen_store, store
 from _utils.capabilities import load_capability
 from _utils.environment import told
 from _utils.errors import UserError, did_you_mean
+from _utils.internals import env_name
 from _utils.masking import has_password, masked
 from _utils.models.registry import find_version
 from _utils.pipeline.component import Component
+from _utils.pipeline.environments import check_command
 from _utils.project import Parameter
 from _utils.variables import own_text
 
@@ -24,17 +28,11 @@ BACKENDS = ("local", "slurm", "kubernetes", "databricks")  # where components ru
 LONGEST_PARAMETER = 6000  # characters, MLflow's limit
 
 
-def faults_of(component: Component) -> Iterator[str]:
+def faults_of(component: Component, env_manager: str = "local") -> Iterator[str]:
     """All faults of a component: its MLproject, its environment, its values, where it runs."""
     name, project = component.name, component.project
     yield from in_command(f"src/{name}/MLproject", project.command, [*project.parameters])
-    package = getattr(store(chosen_store()), "PACKAGE", "")
-    listed = project.conda_file.read_text("utf-8") if project.conda_file else f"- {package}"
-    if package and not re.search(rf"- {package}\b", listed):
-        yield (
-            f"src/{name}/conda.yml lacks {package}, which main.artifact_store={chosen_store()} "
-            "needs: add it, as the other components do."
-        )
+    yield from in_environment(component, env_manager)
     for key in component.parameters.keys() - project.parameters.keys():
         yield (
             f"parameter '{key}' of components.{name} in config.yaml is not declared in "
@@ -44,6 +42,35 @@ def faults_of(component: Component) -> Iterator[str]:
         for fault in in_value(component, parameter):
             yield f"components.{name}.parameters.{parameter.name}: {fault}"
     yield from in_backend(component)
+
+
+def in_environment(component: Component, env_manager: str) -> Iterator[str]:
+    """What is wrong with the file of a component's environment, or keeps MLflow from using it."""
+    project, package = component.project, getattr(store(chosen_store()), "PACKAGE", "")
+    file, listed = os.path.relpath(project.env_file or ".", component.folder.parents[1]), [package]
+    try:
+        if project.env_file:
+            items = yaml.safe_load(project.env_file.read_text("utf-8")).get("dependencies") or []
+            listed = [each for each in items if isinstance(each, str)]
+            listed += [each for item in items if item not in listed for each in item["pip"] or []]
+        if component.has_environment(env_manager):
+            check_command(env_manager)
+            if env_manager == "conda" and project.env_type != "conda_env":
+                cure = "add conda_env: conda.yml, as other components have it"
+                yield f"src/{component.name}/MLproject has no environment for conda: {cure}."
+            env_name(component.folder, env_manager)
+    except UserError as error:
+        yield str(error)
+    except Exception as error:  # MLflow reads the file without looking at its structure
+        reason = " ".join(str(error).split()).rstrip(".")
+        yield f"{file} cannot be read: {reason}. Write it as other components have it."
+    else:
+        wanted = re.compile(rf"(.*::)?{package}(?![\w.-])|-r")
+        if package and not any(map(wanted.match, listed)):
+            yield (
+                f"{file} lacks {package}, which main.artifact_store={chosen_store()} needs: add "
+                "it, as the other components do."
+            )
 
 
 def in_command(file: str, command: Any, declared: list[str]) -> Iterator[str]:

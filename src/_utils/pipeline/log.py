@@ -1,5 +1,7 @@
 """What a component writes: shown as it comes, and kept in its run."""
 
+import codecs
+import errno
 import os
 import re
 import sys
@@ -20,9 +22,11 @@ class Log:
 
     def __init__(self, shown: bool = True):
         self.shown = shown  # on the terminal
+        self.preparing = 0.0  # seconds that MLflow took for the component's environment
         self.place = ""  # its URI, once it is published
         self.last_lines: list[str] = []  # without what progress bars have overwritten
         self._written = bytearray()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # of parts of characters
         self._reader: threading.Thread | None = None
 
     def follow(self, output: BinaryIO) -> None:
@@ -41,12 +45,13 @@ class Log:
     def write(self, block: bytes) -> None:
         """Keep bytes, and show them on the terminal as long as somebody reads that."""
         self._written += block
+        text = without_server_path(self._decoder.decode(block))
         try:
-            if self.shown:
-                os.write(1, without_server_path(block.decode("latin-1")).encode("latin-1"))
+            if self.shown:  # a terminal of Windows has another encoding
+                os.write(1, text.encode(os.device_encoding(1) or "utf-8", "replace"))
         except OSError as error:
             self.shown = False
-            if isinstance(error, BrokenPipeError):
+            if error.errno in (errno.EPIPE, errno.EINVAL):  # the latter on Windows
                 reader_is_gone()
 
     def publish(self, run_id: str) -> None:
@@ -54,7 +59,8 @@ class Log:
         if self._reader:
             self._reader.join(PATIENCE)
         text = without_server_path(bytes(self._written).decode("utf-8", errors="replace"))
-        lines = [re.sub(r".*\r(?=.)", "", line) for line in re.split(r"\r?\n", text)]
+        text = re.sub(r"\r+\n", "\n", text)
+        lines = [re.sub(r".*\r(?=.)", "", line) for line in text.split("\n")]
         self.last_lines = [line for line in lines if line.strip()][-LAST_LINES:]
         client = MlflowClient()
         client.log_text(run_id, text, "log.txt")

@@ -14,7 +14,9 @@ from _utils.project import Project, read_project
 from _utils.variables import as_text, resolved
 
 
-def make_plan(config: Config, root: Path, experiment_id: str) -> list[Component]:
+def make_plan(
+    config: Config, root: Path, experiment_id: str, env_manager: str = "local"
+) -> list[Component]:
     """Decide what runs, in the order of `main.execute_steps`.
 
     Inputs that this pipeline does not publish are pinned here, to what the experiment has, so that
@@ -29,7 +31,7 @@ def make_plan(config: Config, root: Path, experiment_id: str) -> list[Component]
     faults += [*choose_store(config.main), *unknown, *config.faults]
     components = []
     for name in names:
-        component, found = plan_component(config, root / "src" / name, name in rerun)
+        component, found = plan_component(config, root / "src" / name, name in rerun, env_manager)
         components.append(component)
         faults += found
     components, missing = pin_inputs_from_outside(components, experiment_id)
@@ -38,7 +40,9 @@ def make_plan(config: Config, root: Path, experiment_id: str) -> list[Component]
     return components
 
 
-def plan_component(config: Config, folder: Path, is_rerun: bool) -> tuple[Component, list[str]]:
+def plan_component(
+    config: Config, folder: Path, is_rerun: bool, env_manager: str
+) -> tuple[Component, list[str]]:
     """A component with the values of its MLproject and of its section in the config; its faults."""
     main, section = config.main, config.components[folder.name]
     try:
@@ -61,7 +65,7 @@ def plan_component(config: Config, folder: Path, is_rerun: bool) -> tuple[Compon
     common = main.backend_config or {} if main.backend in (backend, "local") else {}
     options = common | (section.backend_config or {})
     component = Component(folder.name, folder, texts, must_run, backend, options, project)
-    return component, faults or [*faults_of(component)]
+    return component, faults or [*faults_of(component, env_manager)]
 
 
 def pin_inputs_from_outside(

@@ -10,13 +10,14 @@ from omegaconf import DictConfig
 from rich.markup import escape
 
 from _utils.artifacts.index import LATEST, parse_reference, versions_of
+from _utils.environment import tell
 from _utils.pipeline.component import Component
 from _utils.pipeline.config import read_config
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.processes import faults_told
 from _utils.pipeline.report import console, print_that_there_is_nothing
 from _utils.pipeline.reuse import cache_key, decide, recent_runs
-from _utils.pipeline.runs import find_experiment
+from _utils.pipeline.runs import env_manager_of, find_experiment, launched_run
 from _utils.pipeline.server import check_machine, open_tracking_store, sqlite_file
 
 NO_EXPERIMENT = "-1"  # an id that no experiment has
@@ -27,11 +28,14 @@ def show_plan(config: DictConfig, root: Path) -> None:
     with faults_told(), tempfile.TemporaryDirectory() as folder:
         check_machine(config.main)
         if (database := sqlite_file()) and not database.exists():
+            # Windows cannot remove a file that a connection has open
+            tell("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
             mlflow.set_tracking_uri(f"sqlite:///{folder}/empty.db")
         open_tracking_store()
         experiment = find_experiment(config.main.experiment_name)
         experiment_id = experiment.experiment_id if experiment else NO_EXPERIMENT
-        plan = make_plan(read_config(config), root, experiment_id)
+        env_manager = env_manager_of(launched_run())
+        plan = make_plan(read_config(config), root, experiment_id, env_manager)
         if config.main.plan == "mermaid":
             print(as_mermaid(plan))
             return

@@ -41,6 +41,11 @@ class Result:
     says: str = ""  # its verdict, in a sentence
 
     @property
+    def preparing(self) -> float:
+        """Seconds that MLflow took for the environment; not counted in `seconds`."""
+        return self.log.preparing if self.log else 0.0
+
+    @property
     def failed(self) -> bool:
         """Whether the pipeline stops here."""
         return self.status not in ("FINISHED", "REUSED")

@@ -7,11 +7,9 @@ that was killed is never taken for a whole one.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -58,8 +56,8 @@ def cache_key(component: Component) -> dict[str, Any]:
     """All that the component's result depends on: the content of files, and its parameters."""
     root = component.folder.parents[1]
     files = [*sources_of(component.folder)[0], *named_by(component.values, component.folder)[0]]
-    if environment := component.project.conda_file:
-        files.append(Path(os.path.normpath(environment)))  # usually one of them already
+    if component.project.env_file:
+        files.append(component.project.env_file)  # usually one of them already
     names = {path: path.relative_to(root) if path.is_relative_to(root) else path for path in files}
     parameters = component.parameters | {"main.artifact_store": chosen_place()}
     return {

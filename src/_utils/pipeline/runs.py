@@ -27,6 +27,7 @@ from _utils.pipeline.processes import SWEEP, faults_told, launcher
 from _utils.pipeline.report import console
 from _utils.pipeline.server import check_machine, open_tracking_store, serve_tracking_store
 from _utils.pipeline.summary import print_new_data_hint, print_ui_hint
+from _utils.project import check_is_active
 from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"
@@ -116,8 +117,7 @@ def start_top_run(config: DictConfig, name: str) -> mlflow.ActiveRun:
     with faults_told():
         check_machine(config.main)
         open_tracking_store()
-        launched_id = told("MLFLOW_RUN_ID")
-        launched = MlflowClient().get_run(launched_id) if launched_id else None
+        launched = launched_run()
         tell("MLFLOW_RUN_ID", None)  # else the run of the pipeline would be this one
         tell("MLFLOW_EXPERIMENT_ID", None)
         if launched and launched.info.experiment_id != DEFAULT_EXPERIMENT:
@@ -132,7 +132,15 @@ def start_top_run(config: DictConfig, name: str) -> mlflow.ActiveRun:
     tags = {RUN_NAME: name}
     if launched and launched.info.experiment_id != experiment.experiment_id:
         return take_over(launched, experiment, tags)
-    return start_run(tags, run_id=launched_id or None)
+    return start_run(tags, run_id=launched.info.run_id if launched else None)
+
+
+def launched_run() -> Run | None:
+    """The run that `mlflow run .` made; raises UserError if its environment is not active."""
+    run_id = told("MLFLOW_RUN_ID")
+    run = MlflowClient().get_run(run_id) if run_id else None
+    check_is_active(env_manager_of(run))
+    return run
 
 
 def take_over(launched: Run, experiment: Experiment, tags: dict[str, str]) -> mlflow.ActiveRun:
@@ -194,6 +202,6 @@ def mask_tags(run: Run) -> None:
             MlflowClient().set_tag(run.info.run_id, name, text)
 
 
-def env_manager_of(run: Run) -> str:
+def env_manager_of(run: Run | None) -> str:
     """The environment manager that the pipeline was started with, and its components run under."""
-    return run.data.tags.get(PROJECT_ENV, "local")
+    return run.data.tags.get(PROJECT_ENV, "local") if run else "local"

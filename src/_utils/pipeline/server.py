@@ -80,7 +80,7 @@ def open_tracking_store() -> str:
     if database := sqlite_file():
         # SQLAlchemy escapes what a folder's name may have and a URI may not
         url = make_url(uri).set(database=database.as_posix())
-        uri = url.render_as_string(hide_password=False)
+        uri = url.render_as_string(hide_password=False).replace("%3A", ":")  # of a drive
         mlflow.set_tracking_uri(uri)
     _tell_of_server(uri)
     if database and not database.exists():

@@ -17,7 +17,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from _utils.models.registry import SCHEME
-from _utils.pipeline.mentions import PYTHON, UP, URL, mentions_of, words_of
+from _utils.pipeline.mentions import PYTHON, URL, mentions_of, words_of
 
 # The template's own code in `_utils`: what it names and reads elsewhere is no part of a result
 MACHINERY = re.compile(
@@ -27,12 +27,14 @@ MACHINERY = re.compile(
 # What running or editing a component leaves in its folder
 LEFTOVER = re.compile(
     r"__pycache__|mlruns|mlflow\.db.*|\.(git|venv|ipynb_checkpoints|\w+_cache|hypothesis|idea"
-    r"|vscode|DS_Store)|.*\.swp|.*~"
+    r"|vscode|DS_Store)|.*\.swp|.*~|condaenv\..*\.requirements\.txt|\._.*|Thumbs\.db|desktop\.ini"
 )
 NO_SOURCE = re.compile(rf"outputs|{LEFTOVER.pattern}")  # at the root of the repository
 SYSTEM = re.compile(
-    rf"/((bin|dev|lib\w*|proc|sbin|sys|usr)(/.*)?)?|{re.escape(tempfile.gettempdir())}"
+    rf"/((bin|dev|lib\w*|proc|sbin|sys|usr)(/.*)?)?|(/private)?/tmp|{re.escape(tempfile.gettempdir())}"
 )
+# To Windows, a regular expression such as \s* is a path that begins at the root of the drive
+NO_PATH = re.compile(r"\W*|/*\\(?!\\).*", re.DOTALL)
 MODULES = ["/__init__.py", ".py", ".pyi", *EXTENSION_SUFFIXES]
 
 
@@ -72,7 +74,7 @@ def sources_of(folder: Path) -> tuple[list[Path], list[str]]:
                 parts = used.relative_to(root).parts if used.is_relative_to(root) else ()
                 if parts in [(), ("src",)] and used.is_dir():
                     unknown[f"its source names the folder {used}"] = None
-                elif not NO_SOURCE.fullmatch("".join(parts[:1])):
+                elif not (NO_SOURCE.fullmatch("".join(parts[:1])) or LEFTOVER.fullmatch(used.name)):
                     waiting += files_below(used) if used.is_dir() else [used]
     packages = {src / p.relative_to(src).parts[0] for p in files if src in p.parent.parents}
     data = (file for each in packages for file in files_below(each) if file.suffix not in PYTHON)
@@ -143,7 +145,7 @@ def _named(word: str, bases: Iterable[Path]) -> list[Path]:
 
     It may have more before it, as in f"{root}/resources/data.csv".
     """
-    if UP.fullmatch(word) or not re.search(r"\w", word):
+    if NO_PATH.fullmatch(word):
         return []
     path = str(Path(word).expanduser()) if word.startswith("~/") else word
     pairs = [(base, each) for base in bases for each in {path: 0, word.lstrip("/"): 0}]

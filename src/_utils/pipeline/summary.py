@@ -5,7 +5,7 @@ from pathlib import Path
 import mlflow
 from mlflow.entities import RunInfo
 from omegaconf import DictConfig, OmegaConf
-from rich.table import Table
+from rich.table import Column, Table
 
 from _utils.command_line import as_line
 from _utils.environment import told
@@ -27,13 +27,16 @@ def print_summary(planned: list[str], results: list[Result], before: dict[str, f
     if not planned:
         print_that_there_is_nothing()
         return
-    table = Table("component", "status", "seconds", "key metrics", title="Pipeline")
+    is_apart = any(result.preparing for result in results)
+    apart = [Column("environment", min_width=11)] if is_apart else []
+    table = Table("component", "status", "seconds", *apart, "key metrics", title="Pipeline")
     table.columns[0].min_width = max(map(len, planned))  # a name is shown whole
     for result in results:
         color = "red" if result.failed else "green"
         status = f"[{color}]{result.status}[/]"
+        environment = [f"{result.preparing:.1f}" for _ in apart]
         metrics = shown_metrics(result, before)
-        table.add_row(result.name, status, f"{result.seconds:.1f}", metrics)
+        table.add_row(result.name, status, f"{result.seconds:.1f}", *environment, metrics)
     for name in planned[len(results) :]:
         table.add_row(name, "[dim]NOT STARTED[/]")
     console.print(table)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from conftest import NO_LINKS, not_on_windows
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -112,6 +113,7 @@ def test_an_input_that_another_process_has_just_recorded(publish, monkeypatch):
     assert recorded.dataset.digest == artifact.version
 
 
+@not_on_windows("no file can have most of these names")
 @pytest.mark.parametrize("name", [*"#%?*:\\", "a%20b", "a\nb", "a ", "a."])
 def test_file_names_that_not_every_store_keeps_are_refused(tmp_path, name):
     path = tmp_path / "folder" / name
@@ -122,6 +124,7 @@ def test_file_names_that_not_every_store_keeps_are_refused(tmp_path, name):
             log_artifact(each, name="named", type="text")
 
 
+@NO_LINKS
 def test_folders_that_not_every_store_keeps_are_refused(tmp_path):
     (tmp_path / "empty/inner").mkdir(parents=True)
     (tmp_path / "linked").mkdir()
@@ -172,6 +175,7 @@ def test_what_was_deleted_is_told_with_the_command_that_restores_it(publish):
     assert read(artifact.reference) == "deleted"
 
 
+@not_on_windows("the test takes a path for its URI")
 class TestCopies:
     """The same content, published more than once."""
 

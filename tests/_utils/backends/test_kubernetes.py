@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, needs
 
 from _utils.backends import kubernetes
 from _utils.internals import load_mlproject
@@ -29,8 +29,9 @@ CONFIG = {
         ({}, "backend kubernetes needs the command docker"),
         ({}, "pip install 'kubernetes<37'"),
         ({}, "needs main.backend_config.kube-context; see"),
-        ({"kube-job-template-path": "no.yaml"}, f"no job template '{ROOT}/no.yaml'."),
+        ({"kube-job-template-path": "no.yaml"}, f"no job template '{ROOT / 'no.yaml'}'."),
         (CONFIG, "raw_url: 'a.csv' is a file of this machine"),
+        (CONFIG, "src/any/MLproject: backend kubernetes needs conda_env: conda.yml."),
     ],
 )
 def test_faults(monkeypatch, config, message):
@@ -54,17 +55,28 @@ def test_a_pod_gets_the_quotes_of_bash_whatever_machine_starts_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "conda_file", CONDA_FILES, ids=lambda file: f"{file.parent.name}/{file.name}"
+    "text",
+    [
+        (ROOT / "src/eda/conda.yml").read_text(),
+        "dependencies:\n- python=3.11\n- pip:\n  - 'x[y]==1'\n  - z; a < '3'\nchannels: [x]",
+        "dependencies: [python=3.11]\nname: without pip",
+    ],
 )
-def test_the_image_of_a_component_has_its_packages(conda_file, tmp_path):
+def test_the_image_of_a_component_has_its_packages(text, tmp_path):
+    needs("sh")
     dockerfile = (ROOT / "k8s/Dockerfile").read_text()
-    (tmp_path / "conda.yml").write_text(conda_file.read_text())
-    (command,) = re.findall(r"^RUN (sed .*)", dockerfile, re.MULTILINE)
+    (tmp_path / "conda.yml").write_text(text)
+    (command,) = re.findall(r"^RUN (python .*)", dockerfile, re.MULTILINE)
     subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
-    python, _, pip = yaml.safe_load(conda_file.read_text())["dependencies"]
-    assert (tmp_path / "requirements.txt").read_text().splitlines() == pip["pip"]
-    images = {*re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)}
-    assert images == {f"{python.replace('=', ':')}-slim"}
+    listed = [each for each in yaml.safe_load(text)["dependencies"] if isinstance(each, dict)]
+    packages = listed[0]["pip"] if listed else [""]
+    assert (tmp_path / "requirements.txt").read_text().splitlines() == packages
+
+
+def test_the_image_has_the_python_of_the_components():
+    images = re.findall(r"^FROM (\S+)", (ROOT / "k8s/Dockerfile").read_text(), re.MULTILINE)
+    pythons = {yaml.safe_load(file.read_text())["dependencies"][0] for file in CONDA_FILES}
+    assert {image.replace(":", "=") for image in images} == {f"{each}-slim" for each in pythons}
 
 
 def test_the_job_template_has_what_the_pipeline_does_not_add():

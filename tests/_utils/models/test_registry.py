@@ -1,10 +1,12 @@
 """The registry of a real store: versions, aliases, and what a champion was made from."""
 
+import os
 import shutil
 from pathlib import Path
 
 import mlflow
 import pytest
+from conftest import NO_LINKS
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
@@ -158,7 +160,7 @@ def test_a_model_is_evaluated_with_what_it_was_trained_on(models):
         check(models[0], "data.txt:latest")
 
 
-@pytest.mark.parametrize("tamper", ["change", "link"])
+@pytest.mark.parametrize("tamper", ["change", pytest.param("link", marks=NO_LINKS)])
 def test_what_was_changed_is_never_loaded(models, tmp_path, tamper):
     with mlflow.start_run():
         model = log_model("forest", tamper)
@@ -191,7 +193,8 @@ def test_what_is_loaded_is_a_copy_that_nobody_else_can_change(models):
     version = register_model(models[0], "copied", {})
     with mlflow.start_run():
         for path in (use_artifact(models[0]), fetch_model(version)):
-            assert any(each.stat().st_mode & 0o077 == 0 for each in (path, path.parent))
+            modes = [each.stat().st_mode & 0o077 for each in (path, path.parent)]
+            assert 0 in modes or os.name == "nt"  # where a folder has no mode
             assert "mlruns" not in path.parts
 
 

@@ -4,6 +4,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from _utils.command_line import as_line
 from _utils.pipeline.alarm import has_to_retrain, retraining
 from _utils.pipeline.report import Result, console
 
@@ -20,7 +21,8 @@ def typed():
         HydraConfig.instance().set_config(compose("config", overrides, return_hydra_config=True))
 
 
-REPORT = "To retrain with the new data: python main.py 'main.storage_url="
+QUOTED = as_line(["main.storage_url='"])[:18]
+REPORT = f"To retrain with the new data: python main.py {QUOTED}"
 
 
 @pytest.mark.parametrize(

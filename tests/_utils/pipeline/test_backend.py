@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import not_on_windows
 
 from _utils import capabilities
 from _utils.errors import UserError
@@ -17,6 +18,7 @@ def test_a_backend_that_was_deleted_is_named(monkeypatch):
         backend._load("slurm")
 
 
+@not_on_windows("the test's command is one of bash")
 def test_a_process_starts_with_the_options_of_the_config(scratch_store, tmp_path):
     entry = {"parameters": {"x": "string"}, "command": "echo {x}; exit 3"}
     (tmp_path / "MLproject").write_text(json.dumps({"entry_points": {"main": entry}}))

@@ -4,7 +4,7 @@ import runpy
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, not_on_windows
 
 CONDA = """#!/usr/bin/env python3
 import json, pathlib, sys
@@ -14,6 +14,8 @@ if sys.argv[1:] == ["env", "list", "--json"]:
 else:
     (envs.parent / "removed").write_text(" ".join(sys.argv[1:]))
 """
+
+NO_DOUBLE = not_on_windows("it starts no script by its first line, as the double of conda is one")
 
 
 @pytest.fixture
@@ -66,6 +68,7 @@ def left(folder):
     )
 
 
+@NO_DOUBLE
 def test_they_are_listed_and_stay_unless_the_answer_is_yes(clean, tmp_path):
     before = left(tmp_path)
     *lines, last = clean("--yes=").splitlines()
@@ -74,6 +77,7 @@ def test_they_are_listed_and_stay_unless_the_answer_is_yes(clean, tmp_path):
     assert left(tmp_path) == before
 
 
+@NO_DOUBLE
 def test_they_are_removed_and_nothing_else(clean, tmp_path):
     before = left(tmp_path)
     removed = clean("--yes=true")

@@ -49,7 +49,7 @@ def test_runs_in_files(told, tmp_path):
 
 
 def test_a_folder_that_is_not_there(told, tmp_path):
-    assert f"{tmp_path}/gone, for the tracking store" in told(f"sqlite:///{tmp_path}/gone/x.db")
+    assert f"{tmp_path / 'gone'}, for the tracking store" in told(f"sqlite:///{tmp_path}/gone/x.db")
 
 
 def test_a_folder_that_cannot_be_written_to(told, tmp_path, monkeypatch):
@@ -65,11 +65,11 @@ def test_no_git(told, tmp_path, monkeypatch):
 
 
 def test_a_wrong_python():
-    lines = "import sys; sys.version_info = (3, 14, 0); sys.argv = ['main.py', '-h']"
+    lines = "import sys; sys.version_info = (3, 15, 0); sys.argv = ['main.py', '-h']"
     code = f"{lines}; exec(open('main.py').read(), {{'__file__': 'main.py'}})"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 1
-    assert "take one of 3.10 to 3.13" in ran.stderr and "Traceback" not in ran.stderr
+    assert "take one of 3.11 to 3.14" in ran.stderr and "Traceback" not in ran.stderr
 
 
 def test_an_environment_that_is_not_activated():

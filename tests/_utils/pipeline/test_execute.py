@@ -4,6 +4,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from conftest import not_on_windows
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -69,6 +70,7 @@ def test_a_component_that_does_not_publish_its_outputs_failed(run_command, monke
     assert not find_run(component, key)
 
 
+@not_on_windows("the test's command is one of bash")
 @pytest.mark.parametrize(("end", "code"), [("exit 3", 3), ("kill -9 $$", -9)])
 def test_what_a_component_writes_is_shown_and_kept(run_command, capfd, end, code):
     _, result, run = run_command(f"echo out; echo err >&2; echo {{output_artifact}}; {end}")

@@ -79,7 +79,7 @@ def test_values_of_each_type(faults, scratch_store, tmp_path):
         "a": ("x.csv", "'x.csv'"),
         "o": ("a/b", "'a/b'"),
         "n": ("x:latest", "'x:latest'"),
-        "u": ("no.csv", f"there is no file '{tmp_path}/no.csv'. A path starts at"),
+        "u": ("no.csv", f"there is no file '{tmp_path / 'no.csv'}'. A path starts at"),
         "m": ("models:/o'brien@champion", "'o'brien'"),
         "p": ("nowhere", "there is no file"),
         "r": ("a", "'a' is not of the type uri"),

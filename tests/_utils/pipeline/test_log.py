@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -49,10 +50,22 @@ def test_the_path_of_the_tracking_server_is_in_no_log(run, monkeypatch, capfd):
     assert SECRET not in text + shown + "".join(kept.last_lines)
 
 
+@pytest.mark.parametrize(("of_terminal", "shown"), [(None, "→ é"), ("cp850", "? é")])
+def test_a_terminal_gets_its_own_encoding(monkeypatch, capfdbinary, of_terminal, shown):
+    monkeypatch.setattr("os.device_encoding", lambda number: of_terminal)
+    kept = Log()
+    for byte in "→ é".encode():  # a block may end within a character
+        kept.write(bytes([byte]))
+    assert capfdbinary.readouterr().out.decode(of_terminal or "utf-8") == shown
+
+
 def test_a_progress_bar_is_one_line(run):
     kept = written_by(r"print(' 50%\r100%\r\ndone', end='')")
     kept.publish(run.run_id)
     assert kept.last_lines == ["100%", "done"]
+    # MLflow writes a line's end as the system has it, on Windows \r\n
+    file = Path(mlflow.artifacts.download_artifacts(f"{run.artifact_uri}/log.txt"))
+    assert file.read_bytes() == os.linesep.join([" 50%\r100%", "done"]).encode()
 
 
 def test_a_reader_that_goes_away_holds_nothing_up(monkeypatch):
@@ -66,7 +79,7 @@ def test_a_reader_that_goes_away_holds_nothing_up(monkeypatch):
         kept = written_by("print('x' * 999_999)", shown=True)
     finally:
         os.dup2(terminal, 1)
-    assert len(kept._written) == 1_000_000
+    assert len(kept._written) == 999_999 + len(os.linesep)
     assert len(noticed) == 1 and not kept.shown
 
 

@@ -1,13 +1,14 @@
 """What a component depends on, in a repository of small files."""
 
 import json
+import tempfile
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import NO_LINKS, ROOT, git, not_on_windows
 
 from _utils.pipeline.mentions import mentions_of
-from _utils.pipeline.sources import named_by, sources_of
+from _utils.pipeline.sources import SYSTEM, named_by, sources_of
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())["components"] or {}
 REUSABLE = [name for name, section in CONFIG.items() if section.get("cache", True)]
@@ -148,7 +149,7 @@ def test_what_a_source_names_is_used(root, source, files):
         "pd.read_csv('https://example.org/a.csv')",
         "x = f's3://{bucket}/a.csv'",
         "this is no Python _utils",
-        "open('/home')",
+        pytest.param("open('/home')", marks=not_on_windows("it has no /home")),
     ],
 )
 def test_what_a_source_does_by_computed_names_cannot_be_known(root, source):
@@ -204,6 +205,12 @@ def test_what_a_command_downloads_cannot_be_known(root, path, text):
     assert reasons and all(each.startswith(f"src/step/{path} has `") for each in reasons)
 
 
+@not_on_windows("the file would be at the root of the drive")
+def test_a_regular_expression_is_no_path_from_the_root_of_a_drive(root):
+    write(root / "\\some", "")
+    assert used(root, r"re.split(r'\s*', text) + re.split(r'/\s*', text)") == set()
+
+
 def test_a_url_in_a_comment_of_a_script_downloads_nothing(root):
     assert not unknown(root, "#!/bin/sh\n# See https://example.org\necho 1\n", "src/step/go")
 
@@ -236,6 +243,27 @@ def test_what_is_no_python_beside_a_module_counts(root):
     }
 
 
+def test_what_tools_leave_in_a_component_is_neither_code_nor_committed(root):
+    left = [
+        "condaenv.a1b2c3d4.requirements.txt",
+        "mlruns/0/meta.yaml",
+        "mlflow.db",
+        "mlflow.db.lock",
+    ]
+    left += ["__pycache__/run.pyc", ".pytest_cache/x", ".DS_Store", "._run.py", "Thumbs.db"]
+    for name in left:
+        write(root / "src/step" / name, "")
+    assert used(root, "glob('*')") == set()
+    paths = [f"src/step/{name}" for name in left]
+    assert git("check-ignore", *paths, cwd=ROOT).splitlines() == paths
+
+
+def test_the_folder_for_temporary_files_is_no_source_whatever_tmpdir_says():
+    assert all(map(SYSTEM.fullmatch, ["/tmp", "/private/tmp", tempfile.gettempdir()]))
+    assert not SYSTEM.fullmatch("/tmp/data.csv")
+
+
+@NO_LINKS
 def test_links_count_by_what_they_point_to(root):
     write(root / "elsewhere/deep/x.csv", "")
     (root / "src/step/data").symlink_to(root / "elsewhere")
@@ -268,7 +296,8 @@ def test_links_count_by_what_they_point_to(root):
 )
 def test_a_local_file_counts_whatever_its_parameter_is_called(root, monkeypatch, value, files):
     write(root / "home/a%20b.csv", "")
-    monkeypatch.setenv("HOME", str(root / "home"))
+    for variable in "HOME", "USERPROFILE":  # the latter is that of Windows
+        monkeypatch.setenv(variable, str(root / "home"))
     found, reasons = named_by({"any": value.replace("{root}", str(root))}, root / "src/step")
     assert ([path.name for path in found], reasons) == (files, [])
 

@@ -109,7 +109,7 @@ def test_the_next_run_closes_a_sweep_that_was_killed(small):
     runs = store_of(small).runs()
     assert not [run for run in runs if run.info.status == "RUNNING"]
     left = [run.info.run_name for run in runs if run.info.status == "KILLED"]
-    assert {"development", "trial"} <= {*left}
+    assert {"sweep of 2: x", "trial"} <= {*left}
 
 
 def test_a_plan_shows_one_job_after_the_other(small):

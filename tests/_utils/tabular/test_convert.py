@@ -352,7 +352,7 @@ def test_any_values_survive_the_way_through_any_format(rows, delimiter, decimal,
     encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "gb18030"]))
     suffix = data.draw(st.sampled_from(["csv", "csv.gz", "json", "jsonl", "xlsx"]))
     options = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         source = Path(folder, f"x.{suffix}")
         if "csv" in suffix:
             options = {"delimiter": delimiter, "encoding": encoding, "decimal": decimal}

@@ -44,6 +44,8 @@ def faults(component: Component) -> Iterator[str]:
                 f"component '{name}': backend kubernetes needs main.backend_config.{key}; see "
                 "'Components on a cluster' in MLpipeline.md."
             )
+    if component.project.env_file != component.folder / "conda.yml":
+        yield f"src/{name}/MLproject: backend kubernetes needs conda_env: conda.yml."
     template = component.folder.parents[1] / config.get("kube-job-template-path", "")
     if not template.exists():
         yield f"component '{name}': there is no job template '{template}'."
