@@ -29,7 +29,6 @@ h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 0.2rem; }
 .title { color: var(--faint); margin: 0 0 0.3rem; }
 .good { color: var(--good); } .bad { color: var(--bad); } .plain { color: var(--plain); }
-.faint { color: var(--faint); }
 a { color: var(--plain); }
 pre {
   background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: 0.6rem;

@@ -15,6 +15,7 @@ from _utils import pages
 from _utils.artifacts.index import FINISHED, NEWEST, parse_reference
 from _utils.environment import told
 from _utils.internals import RUN_NOTE
+from _utils.masking import without_secrets
 from _utils.pages.graph import Step, draw_graph
 from _utils.pipeline.alarm import alarms, command_of_alarm
 from _utils.pipeline.component import Component
@@ -22,6 +23,7 @@ from _utils.pipeline.processes import SWEEP
 from _utils.pipeline.report import Result, how_to_continue, raise_for_failure
 from _utils.pipeline.runs import OVERRIDES
 from _utils.pipeline.summary import page_of, print_summary, shown_metrics
+from _utils.variables import recorded
 
 PAGE = "overview.html"
 MOST_FIGURES, LARGEST = 8, 1_000_000  # bytes
@@ -42,7 +44,7 @@ def conclude(plan: list[Component], results: list[Result], pipeline: Run) -> Non
     Raises:
         UserError: A component failed.
     """
-    before = metrics_before(pipeline)
+    before = {} if told(SWEEP) else metrics_before(pipeline)
     print_summary([component.name for component in plan], results, before)
     if results and not told(SWEEP):
         mlflow.log_text(as_page(plan, results, pipeline, before), PAGE)
@@ -104,7 +106,8 @@ def as_page(
 def what_to_do(results: list[Result]) -> str:
     """The command that answers a failure or an alarm, as HTML."""
     if results[-1].failed:
-        return pages.text("Fix the cause, then continue with:") + pages.command(how_to_continue())
+        command = without_secrets(how_to_continue())
+        return pages.text("Fix the cause, then continue with:") + pages.command(command)
     if alarms(results):
         return pages.text("To retrain with the new data:") + pages.command(command_of_alarm())
     return ""
@@ -116,10 +119,11 @@ def steps(plan: list[Component], results: list[Result]) -> Iterator[Step]:
     registered: set[str] = set()  # names of models in the registry
     for component in plan:
         result = started.get(component.name)
-        models = {model_of(uri): uri for uri in component.of_type("model").values()}
+        shown = recorded(component.parameters)  # no value from the environment, no password
+        models = {model_of(shown[key]): shown[key] for key in component.of_type("model")}
         versions = result.outputs if result else {}
         outputs = {name: versions.get(name, "") for name in component.outputs.values()}
-        if new := {component.values.get(REGISTERED, "")} - {"", *models, *registered}:
+        if new := {shown.get(REGISTERED, "")} - {"", *models, *registered}:
             outputs |= dict.fromkeys(new, "in the registry")
             registered |= new
         yield Step(
@@ -128,7 +132,7 @@ def steps(plan: list[Component], results: list[Result]) -> Iterator[Step]:
             f"{result.seconds:.1f} s" if result else "",
             [*(parse_reference(each)[0] for each in component.inputs.values()), *models],
             outputs,
-            {Path(url).name: url for url in component.of_type("url", "path").values()}
+            {Path(shown[key]).name: shown[key] for key in component.of_type("url", "path")}
             | {name: uri for name, uri in models.items() if name not in registered},
         )
 

@@ -18,7 +18,13 @@ ALARM = Result("watch", "FINISHED", 1.0, "2", {"alarm": 1.0}, {}, says="ALARM: a
 
 
 def component(name: str, **parameters: str) -> Component:
-    types = {"input": "artifact", "output": "output", "model_uri": "model"}
+    types = {
+        "input": "artifact",
+        "output": "output",
+        "model_uri": "model",
+        "data_url": "url",
+        "more_url": "url",
+    }
     declared = {key: Parameter(key, types.get(key, "string")) for key in parameters}
     return Component(name, Path(name), parameters, project=Project(declared))
 
@@ -49,6 +55,16 @@ def test_a_registered_model_stands_between_who_made_it_and_who_uses_it(uri):
     assert [*used.inputs] == ["cars"] and not used.outputs and not used.sources
     (alone,) = steps(plan[1:], [])
     assert alone.sources == {"cars": uri} and alone.status == "waiting"
+
+
+def test_the_graph_and_the_command_keep_secrets(monkeypatch):
+    monkeypatch.setenv("DATA", "https://me:s3cret@host/private.csv")
+    monkeypatch.setattr(overview, "how_to_continue", lambda: "main.py x=https://me:s3cret@host/a")
+    urls = {"data_url": "${oc.env:DATA}", "more_url": "https://h/b.csv?sig=s3cret"}
+    (step,) = steps([component("load", **urls)], [])
+    assert len(step.sources) == 2 and "s3cret" not in f"{step}" and "private" not in f"{step}"
+    shown = overview.what_to_do([replace(LOAD, status="FAILED")])
+    assert "main.py x=https://" in shown and "s3cret" not in shown
 
 
 def test_a_pipeline_shows_what_it_did(scratch_store, monkeypatch, capfd):
