@@ -47,7 +47,8 @@ def faults_of(component: Component, env_manager: str = "local") -> Iterator[str]
 def in_environment(component: Component, env_manager: str) -> Iterator[str]:
     """What is wrong with the file of a component's environment, or keeps MLflow from using it."""
     project, package = component.project, getattr(store(chosen_store()), "PACKAGE", "")
-    file, listed = os.path.relpath(project.env_file or ".", component.folder.parents[1]), [package]
+    file = os.path.relpath(project.env_file or component.folder, component.folder.parents[1])
+    file, listed = Path(file).as_posix(), [package]
     try:
         if project.env_file:
             items = yaml.safe_load(project.env_file.read_text("utf-8")).get("dependencies") or []
