@@ -36,7 +36,7 @@ import hydra
 import mlflow
 from omegaconf import DictConfig
 
-from _utils.pipeline import dead_runs, processes
+from _utils.pipeline import dead_runs, processes, record
 from _utils.pipeline.alarm import has_to_retrain, retraining, retraining_run
 from _utils.pipeline.compose import compose_config, hydra_arguments
 from _utils.pipeline.config import read_config
@@ -45,7 +45,7 @@ from _utils.pipeline.overview import conclude
 from _utils.pipeline.plan import make_plan
 from _utils.pipeline.preview import show_plan
 from _utils.pipeline.report import Result, value_of
-from _utils.pipeline.runs import as_record, env_manager_of, pipeline_run
+from _utils.pipeline.runs import env_manager_of, pipeline_run
 from _utils.warm import warm_starts
 
 
@@ -67,8 +67,8 @@ def run_pipeline(config: DictConfig, run: mlflow.entities.Run) -> list[Result]:
     """Plan, and run the components as children of this MLflow run."""
     resolved = read_config(config)
     plan = make_plan(resolved, ROOT, run.info.experiment_id, env_manager_of(run))
-    mlflow.log_text(as_record(resolved.values), "config.yaml")
-    results = run_components(plan, run)
+    mlflow.log_text(record.as_record(resolved.values), "config.yaml")
+    results = run_components(plan, run, resolved.main)
     conclude(plan, results, run)
     return results
 

@@ -67,7 +67,7 @@ def make_pipeline(
         metric: The objective of a sweep.
     """
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    config["main"] |= {"execute_steps": steps, "aliases": {}, "retrain": []}
+    config["main"] |= {"execute_steps": steps, "aliases": {}, "retrain": [], "verbose": True}
     if "objective" in config["main"]:  # it goes with the sweeps
         config["main"]["objective"]["metric"] = metric
     config["components"] = {

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,13 @@ from _utils.models import load_model
 from _utils.models.card import describe_version
 from _utils.models.lineage import check_training_data, promote, register_model
 from _utils.models.registry import CHALLENGER, CHAMPION, check_model_name, fetch_model, find_version
-from _utils.tabular.comparisons import baseline, scores_by
 from _utils.tabular.contract import FILE, Contract, contract_of
-from _utils.tabular.figures import figures_of, importance_figure
-from _utils.tabular.importance import importance_of
-from _utils.tabular.intervals import interval
-from _utils.tabular.names import plain_names
+from _utils.tabular.evaluation import evaluate
+from _utils.tabular.evaluation_page import make_page
 from _utils.tabular.predictions import predict
 from _utils.tabular.promotion import Terms, decide_promotion, unseen_rows
-from _utils.tabular.scores import score, scores
+from _utils.tabular.scores import score
 from _utils.tabular.tables import read_table
-from _utils.tabular.wording import shown_loss
-
-MOST_BARS = 30
 
 
 @dataclass(frozen=True)
@@ -41,11 +36,6 @@ class Candidate:
     model: Any
     contract: Contract
     test: pd.DataFrame
-
-    @property
-    def actual(self) -> pd.Series:
-        """The labels of the rows."""
-        return self.test[self.contract.target]
 
 
 def go(args: argparse.Namespace) -> None:
@@ -60,45 +50,33 @@ def go(args: argparse.Namespace) -> None:
     test = read_table(use_artifact(args.test_artifact))
     candidate = Candidate(load_model(folder), contract, test)
 
-    predictions = predict(candidate.model, test)
-    measured = log_scores(candidate, predictions, args.metric)
-    guess = baseline(contract, train[contract.target], test.index)
-    for name, value in scores(contract, candidate.actual, guess).items():
-        mlflow.log_metric(f"baseline_{name}", value)
-    log_importance(candidate, args.metric)
-    if args.scores_by:
-        table = scores_by(contract, test, candidate.actual, predictions, by=args.scores_by)
-        column = plain_names([args.scores_by])[args.scores_by]
-        mlflow.log_text(table.to_csv(index=False), f"scores_by_{column}.csv")
-    promoted, reason = register_and_compare(args, candidate, terms, measured)
-    mlflow.set_tag("promotion", reason)
-    print(f"{'Promoted' if promoted else 'Did not promote'} {reason}")
+    evaluation = evaluate(
+        candidate.model, contract, train[contract.target], test, args.metric, args.scores_by
+    )
+    mlflow.log_metrics(evaluation.metrics)
+    log_files(evaluation.files)
+
+    promoted, reason = register_and_compare(args, candidate, terms, evaluation.scores)
+    decision = f"{'Promoted' if promoted else 'Did not promote'} {reason}"
+    mlflow.set_tag("promotion", decision)
+    about = {
+        "Model": args.registered_model,
+        "Artifact": args.model_artifact,
+        "Trained on": f"{args.train_artifact}, {len(train):,} rows",
+        "Tested on": f"{args.test_artifact}, {len(test):,} rows",
+        "Target": f"{contract.target} ({contract.task})",
+    }
+    metrics = MlflowClient().get_run(current_run_id()).data.metrics  # with the champion's
+    mlflow.log_text(make_page(about, promoted, reason, evaluation, metrics), "evaluation.html")
+    print(decision)
 
 
-def log_scores(candidate: Candidate, predictions: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Log the scores, the interval of the main one, and the figures.
-
-    Returns:
-        The scores.
-    """
-    of_rows = (candidate.contract, candidate.actual, predictions)
-    measured = scores(*of_rows)
-    mlflow.log_metrics(measured)
-    if ends := interval(metric, *of_rows):
-        mlflow.log_metrics({f"{metric}_low": ends[0], f"{metric}_high": ends[1]})
-    for name, figure in figures_of(*of_rows).items():
-        mlflow.log_figure(figure, f"{name}.png")
-    return measured
-
-
-def log_importance(candidate: Candidate, metric: str) -> None:
-    """Log how much each column matters, unless the rows leave the metric undefined."""
-    table = importance_of(candidate.model, candidate.contract, candidate.test, metric)
-    if len(table):
-        bars = table.set_index("column")["importance"].head(MOST_BARS)
-        label = f"Increase of {shown_loss(metric)} when the column is shuffled"
-        mlflow.log_figure(importance_figure(bars, label), "feature_importance.png")
-        mlflow.log_text(table.to_csv(index=False), "feature_importance.csv")
+def log_files(files: dict[str, bytes]) -> None:
+    """Log these files as artifacts of the run."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            Path(folder, name).write_bytes(content)
+        mlflow.log_artifacts(folder)
 
 
 def register_and_compare(
@@ -126,9 +104,11 @@ def register_and_compare(
             if champion and (columns := excluded(candidate.contract, folder)):
                 reason += f". The champion uses {columns}, which the contract now excludes. "
                 reason += by_hand(challenger)
-            return False, f"version {challenger.version}: {reason}"
+            still = f" (version {champion.version} is still the champion)" if champion else ""
+            return False, f"version {challenger.version}{still}: {reason}"
         if promote(challenger, reason, instead_of=champion):
-            return True, f"version {challenger.version}: {reason}"
+            place = f" in place of version {champion.version}" if champion else ""
+            return True, f"version {challenger.version}{place}: {reason}"
         # Another pipeline has promoted its model in the meantime: compare with that model
 
 

@@ -1,6 +1,7 @@
 """What the README says of `python tasks.py ui`, in a real browser that can reach no other host."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import COMPONENTS, Typed
+from conftest import COMPONENTS, ROOT, Typed, clone, type_in
+from mlflow.entities import Run, RunData, RunInfo
+from omegaconf import OmegaConf
 from selenium import webdriver
 from selenium.common import WebDriverException
 from selenium.webdriver.common.by import By
@@ -34,16 +37,14 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def url(ran_once):
-    """Where `python tasks.py ui` serves the runs, in the environment of the tests."""
+    """The address that `python tasks.py ui` prints, in the environment of the tests."""
     port = free_port()
     of_tests = f"tasks.set_up, tasks.BIN = print, pathlib.Path('{Path(sys.executable).parent}')"
     command = f"python -c \"import pathlib, tasks; {of_tests}; tasks.main('ui')\""
-    # Its stdout has a line for each request, which would fill a pipe that nobody reads
-    one_process = {"MLFLOW_WORKERS": "1"}  # for one reader, and starts three times as fast
-    served = Typed(ran_once, f"{command} > /dev/null", MLFLOW_PORT=str(port), **one_process)
-    served.until("Application startup complete")
+    served = Typed(ran_once, command, MLFLOW_PORT=str(port))
+    served.until("(Ctrl-C ends it)")
     at_work = served.at_work("")
-    yield f"http://127.0.0.1:{port}"
+    yield re.search(r"MLflow's page: (\S+)", served.text)[1]
     served.signal(signal.SIGINT, "all")
     served.end()
     wait_for(lambda: not any(map(is_alive, at_work)), patience=30)
@@ -125,8 +126,6 @@ def browser():
 def runs(browser, url):
     """The README's way in; the links of the runs that it leads to, by their names."""
     browser.driver.get(url)
-    browser.click("//*[@role='button'][.='Model training']")
-    browser.click("//a[.='development']")
     browser.click("//*[@role='row'][.//a[contains(@href, '/runs/')]]//button")
 
     def links():
@@ -171,7 +170,7 @@ def test_the_page_of_eda_opens(page):
     assert text.startswith("A first look at the raw data")
     assert "1129 rows, 28 columns" in text
     assert text.count("input_artifact = ") == 1  # what was used, without the default
-    assert images == 10
+    assert images == 9
 
 
 def test_the_figures_of_eda_are_shown(browser, artifacts):
@@ -180,7 +179,7 @@ def test_the_figures_of_eda_are_shown(browser, artifacts):
     names = "[data-testid=artifact-tree-node][aria-label$='.png']"
     browser.until(lambda: all(browser.texts(names) or [""]), names)  # it is opened slowly
     figures = browser.texts(names)
-    assert len(figures) == 10 and "02_the_target.png" in figures
+    assert len(figures) == 9 and "01_how_is_the_target_distributed.png" in figures
     for figure in figures:
         browser.choose(figure)
         assert browser.shown(f"img[alt='figures/{figure}']") == 1
@@ -193,7 +192,25 @@ def test_the_report_of_monitoring_opens(page):
     assert images > 0
 
 
-def test_the_model_registry_has_the_champion(browser, runs):
+PAGES = ["overview.html", "report.html", "evaluation.html"]
+
+
+def page_of_a_sweep() -> str:
+    """The page of a sweep of many parameters, without the time that one takes."""
+    page, ranking = map(pytest.importorskip, ["_utils.sweeps.page", "_utils.sweeps.ranking"])
+    rows = [
+        {f"a.long.key.of_{letter}": f"{place * number}" for number, letter in enumerate("abcdef")}
+        | {"step.metric": place / 7, "status": "FINISHED", "run": f"{place:032}"}
+        for place in range(9)
+    ]
+    info = RunInfo("a", "1", "me", "FINISHED", 0, 1, "active", "uri")
+    objective = OmegaConf.create({"metric": "step.metric", "direction": "minimize"})
+    jobs, table = [Run(info, RunData([], [], []))], ranking.ranked(rows, "step.metric", "minimize")
+    return page.as_page(table, jobs, objective, {}, f"python main.py {'a.long.key=1 ' * 9}")
+
+
+def test_the_model_registry_has_the_champion(browser, url):
+    browser.driver.get(url)  # a run's own page may have the menu of MLflow's part for GenAI
     browser.click("//a[.='Model registry']")
     row = "[role=row]:has(a[href$='/models/fuel_economy'])"
     (text,) = browser.until(lambda: browser.texts(row), row)
@@ -202,9 +219,13 @@ def test_the_model_registry_has_the_champion(browser, runs):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1400])
-@pytest.mark.parametrize("name", ["overview.html", "report.html"])
-def test_a_page_fits_and_asks_nobody(browser, ran_once, name, width, scheme):
-    (path,) = (ran_once / "mlruns").rglob(name)
+@pytest.mark.parametrize("name", [*PAGES, "eda.html", "sweep.html"])
+def test_a_page_fits_and_asks_nobody(browser, ran_once, tmp_path, name, width, scheme):
+    if name != "sweep.html":
+        (path,) = (ran_once / "mlruns").rglob(name)
+    else:
+        path = tmp_path / name
+        path.write_text(page_of_a_sweep(), encoding="utf-8")
     tell = browser.driver.execute_cdp_cmd
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     tell("Emulation.setDeviceMetricsOverride", size)
@@ -217,6 +238,24 @@ def test_a_page_fits_and_asks_nobody(browser, ran_once, name, width, scheme):
     loaded = ask("return performance.getEntriesByType('resource').map(each => each.name)")
     assert [url for url in loaded if not url.startswith("data:")] == []
     ground = ask("return getComputedStyle(document.body).backgroundColor")
-    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 26)"}[scheme]
+    dark = "rgb(25, 25, 25)" if name == "eda.html" else "rgb(20, 23, 26)"
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": dark}[scheme]
     assert browser.driver.get_log("browser") == []
     tell("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_one_command_makes_all_pictures_again(tmp_path):
+    """Those of README.md and MLpipeline.md, from a run of its own, as a maintainer types it."""
+    folder = clone(tmp_path / "project")
+    images = folder / "resources/images"
+    documents = "".join((ROOT / name).read_text() for name in ("README.md", "MLpipeline.md"))
+    names = {*re.findall(r"\(resources/images/(.*?)\)", documents)}
+    for name in names:
+        (images / name).unlink()
+    ran = type_in(folder, "python resources/images/draw.py")
+    assert ran.returncode == 0, ran.stdout
+    assert {path.name for path in images.iterdir()} == names | {"draw.py", "diagrams.html"}
+    overview = (images / "overview.png").read_bytes()
+    assert int.from_bytes(overview[16:20]) == 1400  # its width
+    assert len(overview) < 300_000
+    assert "monitoring" in (images / "terminal.svg").read_text(encoding="utf-8")

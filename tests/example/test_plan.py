@@ -18,8 +18,8 @@ from _utils.pipeline import plan as planning
 from _utils.pipeline.alarm import retraining
 from _utils.pipeline.config import read_config
 from _utils.pipeline.plan import make_plan
+from _utils.pipeline.record import as_record
 from _utils.pipeline.reuse import cache_key
-from _utils.pipeline.runs import as_record
 from _utils.variables import as_text
 
 NAMES = {"input_artifact": "raw_data.parquet", "contract": "contract.yaml"}  # inputs of eda

@@ -6,13 +6,14 @@ from conftest import ROOT
 
 UTILS = ROOT / "src/_utils"
 # Lines at most, docstrings included: 500 of them for warm starts, 160 for environments that are
-# checked before, and made quietly, 60 for Windows. They are to go down: without those the core aims
-# at 2000, all at 3600
+# checked before, and made quietly, 110 for what the terminal shows while components run and advises
+# at the end, 60 for Windows, 220 for the page of sweeps. They are to go down: without those the
+# core aims at 2000, all at 3600
 BUDGETS = {
     "main.py": 89,
-    "the core": 4794,
-    "pages": 575,
-    "all but tabular, example and pages": 6924,
+    "the core": 4902,
+    "pages": 620,
+    "all but tabular, example and pages": 7243,
 }
 
 

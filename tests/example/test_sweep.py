@@ -31,7 +31,7 @@ def test_each_job_is_a_child_and_the_best_can_be_trained_again(project, store, t
         assert run.data.params["max_tfidf_features"] == words
         assert run.data.params["random_forest.max_features"] == share
 
-    assert {"jobs.csv", "jobs.png", "best.yaml"} <= store.files(sweep)
+    assert {"jobs.csv", "sweep.html", "best.yaml"} <= store.files(sweep)
     maes = {job.info.run_id: job.data.metrics[OBJECTIVE] for job in jobs}
     best = min(maes, key=maes.get)
     table = pd.read_csv(io.StringIO(store.text(sweep, "jobs.csv", tmp_path)))

@@ -28,7 +28,8 @@ def test_wandb(wandb_server, tmp_path):
         assert there["job_type"] == run.info.run_name and there["state"] == "finished"
         assert run.data.metrics.items() <= there["summary"].items()
         assert run.data.params.keys() <= there["config"].keys()
-        assert f"W&B: {run.data.tags['wandb.url']}" in ran.stdout
+        written = store.text(run, "log.txt", tmp_path) + ran.stdout
+        assert f"W&B: {run.data.tags['wandb.url']}" in written
         used = {wandb_server.versions[each]["collection"] for each in there["used"]}
         assert used == {key[6:] for key in run.data.tags if key.startswith("input.")}
     for artifact in (each for run in components for each in outputs_of(run)):

@@ -112,7 +112,7 @@ def test_classes_from_the_first_champion_to_the_alarm(load, scratch_store, tmp_p
     logged = {file.path for file in mlflow.MlflowClient().list_artifacts(evaluated.info.run_id)}
     figures = ["confusion_matrix", "roc", "precision_recall", "calibration", "feature_importance"]
     assert {f"{name}.png" for name in figures} <= logged
-    assert {"feature_importance.csv", "scores_by_half.csv"} <= logged
+    assert {"feature_importance.csv", "scores_by_half.csv", "evaluation.html"} <= logged
 
     # New rows as batch_scoring leaves them; their labels come later, and are those of other rows
     new = rows[half:].drop(columns="y").assign(model_version="1", input_version="0123456789ab")

@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # src/, where _utils 
 
 import mlflow
 import nbformat
+from jinja2 import DictLoader
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
@@ -27,6 +28,20 @@ from _utils.environment import tell
 from _utils.errors import UserError
 from _utils.masking import without_secrets, without_server_path
 from _utils.variables import resolved
+
+# The code of each cell is folded, but for the parameters. In the dark all but figures is inverted
+FOLDED = """{% extends "lab/index.html.j2" %}
+{% block notebook_css %}{{ super() }}<style>
+@media (prefers-color-scheme: dark) {
+  body { background: #191919 !important; }
+  main { background: white; filter: invert(0.9) hue-rotate(180deg); }
+  img { filter: invert(1) hue-rotate(180deg); }
+}
+</style>{% endblock %}
+{% block input_group %}
+{% if "injected-parameters" in cell.metadata.tags %}{{ super() }}
+{% else %}<details><summary>Code</summary>{{ super() }}</details>{% endif %}
+{% endblock %}"""
 
 
 def go(args: argparse.Namespace) -> None:
@@ -86,20 +101,22 @@ def set_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) 
 def as_page(notebook: nbformat.NotebookNode) -> str:
     """The notebook as one HTML page that opens without a network.
 
-    It shows the parameters' values and not their defaults, and no cell numbers.
+    It shows the parameters' values and not their defaults, and no cell numbers; code is folded.
     """
     urls = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url"]
     exporter = HTMLExporter(
         **dict.fromkeys([*urls, "mermaid_layout_elk_js_url"], ""),
         exclude_input_prompt=True,
         exclude_output_prompt=True,
+        template_file="folded",
+        extra_loaders=[DictLoader({"folded": FOLDED})],
     )
     exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"parameters"}), True)
     return without_server_path(exporter.from_notebook_node(notebook)[0])
 
 
 def figures(notebook: nbformat.NotebookNode) -> dict[str, bytes]:
-    """The PNG images among the outputs by file names such as `02_the_target.png`.
+    """The PNG images among the outputs by file names such as `01_are_there_duplicates.png`.
 
     A name has the number of the image and the heading above it.
     """

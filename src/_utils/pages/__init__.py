@@ -12,6 +12,10 @@ from types import MappingProxyType
 from _utils.pages.style import STYLE
 
 __all__ = ["escape"]
+BAR = (  # the style of a bar, which notebooks show too
+    "display:inline-block;height:0.7em;margin-right:0.5em;border-radius:2px;"
+    "background:var(--plain, #00588f)"
+)
 GOOD, BAD, PLAIN = "good", "bad", "plain"  # how a headline is coloured
 
 
@@ -93,3 +97,16 @@ def image(png: bytes, words: str) -> str:
     """A picture, within the page; `words` say what it shows to those who cannot see it."""
     data = base64.b64encode(png).decode()
     return f'<img alt="{escape(words)}" src="data:image/png;base64,{data}">'
+
+
+def bar(share: float, words: str, faint: bool = False) -> str:
+    """A bar for a cell of a table, with its number behind it.
+
+    Args:
+        share: Its length, as a share of the longest bar of the column; below 0 there is none.
+        words: The number, as text.
+        faint: Whether it counts for less than others.
+    """
+    length, opacity = 8 * min(max(share, 0), 1), 0.4 if faint else 1
+    style = f"width:{length:.2f}em;opacity:{opacity};{BAR}"
+    return f'<span class="bar" style="{style}"></span>{escape(words)}'

@@ -10,7 +10,7 @@ from html import escape
 
 WIDTH, GAP, MARGIN = 148, 32, 8  # pixels: of a step, between columns, around all
 STEP, ITEM, SPACE = 46, 24, 30  # heights: of a step, of what it takes or makes, between steps
-LETTERS = {"step": 19, "item": 20}  # that fit
+LETTERS = {"step": 19, "item": 19}  # that fit
 
 
 @dataclass(frozen=True)

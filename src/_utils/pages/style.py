@@ -41,7 +41,8 @@ th, td {
   border-bottom: 1px solid var(--line); padding: 0.3rem 0.9rem 0.3rem 0; text-align: left;
   vertical-align: top; overflow-wrap: normal;
 }
-b[title]:not([title=""]), th[title] {
+td:has(.bar) { white-space: nowrap; }
+b[title]:not([title=""]), span[title], th[title] {
   text-decoration: underline dotted; text-underline-offset: 3px; cursor: help;
 }
 img {
@@ -54,5 +55,12 @@ svg .box { fill: var(--box); stroke: var(--faint); stroke-width: 1.5; }
 svg .finished { stroke: var(--good); } svg .failed { stroke: var(--bad); stroke-width: 3; }
 svg .reused { stroke: var(--reused); } svg .waiting { stroke-dasharray: 4 3; }
 svg .artifact { fill: var(--ground); stroke: var(--line); }
+svg .label { paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
+svg .axis { fill: none; stroke: var(--line); }
+svg .dot, svg .track { stroke: var(--plain); fill: var(--plain); fill-opacity: 0.5; }
+svg .track { fill: none; stroke-width: 1.5; }
+svg .track.best, svg .track.current { opacity: 1; stroke-width: 3; }
+svg .best { stroke: var(--good); } svg .current { stroke: var(--bad); stroke-width: 3; }
+svg .dot.current { fill: var(--ground); } svg .dot.best { fill: var(--good); fill-opacity: 1; }
 svg .edge { fill: none; stroke: var(--faint); opacity: 0.6; }
 """

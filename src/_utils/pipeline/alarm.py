@@ -4,10 +4,10 @@ import mlflow
 from mlflow.entities import Run
 from omegaconf import DictConfig, OmegaConf
 
-from _utils.command_line import as_line
 from _utils.internals import PROJECT_ENV
-from _utils.pipeline.report import Result, console
-from _utils.pipeline.runs import env_manager_of, start_run, typed_overrides
+from _utils.pipeline.record import typed_overrides
+from _utils.pipeline.report import Result, command_with, console
+from _utils.pipeline.runs import env_manager_of, start_run
 
 ALARM = "alarm"  # metric: above 0 a component raises an alarm
 
@@ -19,7 +19,7 @@ def alarms(results: list[Result]) -> list[Result]:
 
 def command_of_alarm() -> str:
     """The command that retrains with the new data."""
-    return as_line(["python", "main.py", *typed_overrides(), "main.on_alarm=retrain"])
+    return command_with([*typed_overrides(), "main.on_alarm=retrain"])
 
 
 def has_to_retrain(on_alarm: str, results: list[Result]) -> bool:

@@ -58,6 +58,7 @@ class Main(Section):
     on_alarm: Literal["report", "retrain"]
     retrain: list[Assignment] | None
     plan: Literal[True, False, "mermaid"]
+    verbose: bool = False
     warm_start: bool = True
 
 

@@ -67,7 +67,7 @@ def made_quietly(folder: Path, env_manager: str, log: "Log") -> Iterator[None]:
     from _utils.internals import env_name, environment_output
     from _utils.pipeline.report import console
 
-    start, message = time.monotonic(), "    making its environment"
+    start, message, is_shown = time.monotonic(), "    making its environment", log.shown
     columns = message, TimeElapsedColumn(), "{task.description}"
     progress = Progress(*columns, console=console, transient=True, disable=console.quiet)
 
@@ -84,7 +84,7 @@ def made_quietly(folder: Path, env_manager: str, log: "Log") -> Iterator[None]:
     with one_at_a_time(folder, env_manager), environment_output(read):
         try:
             yield
-            log.shown = not console.quiet
+            log.shown = is_shown
         except BaseException:
             with suppress(Exception):  # the error itself is told
                 name = env_name(folder, env_manager)

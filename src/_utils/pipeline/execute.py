@@ -25,17 +25,18 @@ from _utils.masking import without_secrets
 from _utils.pipeline import reuse, warm
 from _utils.pipeline.backend import MLFLOWS_NAMES
 from _utils.pipeline.component import Component
+from _utils.pipeline.config import Main
 from _utils.pipeline.environments import made_quietly
 from _utils.pipeline.log import Log
 from _utils.pipeline.processes import SWEEP, end_processes, working_for
-from _utils.pipeline.report import Result, console
+from _utils.pipeline.report import Result, console, line_about, metrics_to_compare
 from _utils.pipeline.runs import env_manager_of, mask_tags
 from _utils.pipeline.server import serve_tracking_store
 
 VERDICTS = "verdict", "promotion"  # tags in which a component says in a sentence what it found
 
 
-def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
+def run_components(plan: list[Component], pipeline: Run, main: Main) -> list[Result]:
     """Run or reuse the components in order, up to and including the first that fails."""
     tell(PINNED, "true")
     env_manager = env_manager_of(pipeline)
@@ -49,9 +50,10 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
             title = f"[bold]{number}/{len(plan)} {component.name}[/]"
             pinned = component.pinned(versions).with_models_pinned()
             warm.later[:] = [each.folder for each in plan[number - 1 :] if each.backend == "local"]
-            result = run_or_reuse(pinned, pipeline, env_manager, title, recent)
+            log = Log(shown=(main.verbose or len(plan) == 1) and not console.quiet)
+            result = run_or_reuse(pinned, pipeline, env_manager, title, recent, log)
             results.append(result)
-            metrics |= {f"{result.name}.{key}": value for key, value in result.metrics.items()}
+            metrics |= metrics_to_compare(result, main.objective.metric)
             if result.status != "REUSED":
                 recent = []
             if result.failed:
@@ -61,6 +63,8 @@ def run_components(plan: list[Component], pipeline: Run) -> list[Result]:
             apart = f" (and its environment {result.preparing:.1f} s)" if result.preparing else ""
             line = f"    {result.seconds:.1f} s{apart}{arrow}"
             console.print(line, style="dim", highlight=False)
+            if result.says and result.why and not log.shown:
+                console.print(f"    {result.verdict}", markup=False, highlight=False)
             check_outputs(component, result, plan[number:])
             versions |= {f"{name}:{LATEST}": version for name, version in result.outputs.items()}
     finally:
@@ -84,7 +88,7 @@ def check_outputs(component: Component, result: Result, later: list[Component]) 
 
 
 def run_or_reuse(
-    component: Component, pipeline: Run, env_manager: str, title: str, recent: list[Run]
+    component: Component, pipeline: Run, env_manager: str, title: str, recent: list[Run], log: Log
 ) -> Result:
     """Reuse a finished run of the component if there is one, or run the component."""
     start, key = time.time(), reuse.cache_key(component)
@@ -100,7 +104,7 @@ def run_or_reuse(
             return replace(result, run_id=run_id, reused_from=source.info.run_id)
         why = ", ".join(reasons[:3])
         console.print(f"{title} [dim]({escape(why)})[/]", highlight=False)
-        result = replace(run_component(component, pipeline, env_manager), why=why)
+        result = replace(run_component(component, pipeline, env_manager, log), why=why)
         if not result.failed:
             reuse.make_reusable(result.run_id, key)
         return result
@@ -114,7 +118,7 @@ def result_of(component: Component, run: Run, status: str, start: float, **failu
     return Result(component.name, status, seconds, *about, says=says, **failure)
 
 
-def run_component(component: Component, pipeline: Run, env_manager: str) -> Result:
+def run_component(component: Component, pipeline: Run, env_manager: str, log: Log) -> Result:
     """Run one component as an MLflow project and wait for its end.
 
     Raises:
@@ -122,7 +126,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
     """
     warm.import_ahead(env_manager)
     serve_tracking_store()
-    log, start = Log(shown=not console.quiet), time.time()
+    start = time.time()
     started = exit_code = fault = None
     try:
         has_own = component.has_environment(env_manager)
@@ -140,7 +144,7 @@ def run_component(component: Component, pipeline: Run, env_manager: str) -> Resu
         mask_tags(MlflowClient().get_run(started.run_id))
         if output := getattr(started, "output", None):  # last: whoever sees it may press Ctrl-C
             log.follow(output)
-        exit_code = wait_for(started)
+        exit_code = wait_for(started, log)
     except (MlflowException, shell_error(), subprocess.CalledProcessError) as error:
         fault = error
         log.write(f"{without_secrets(str(fault))}\n".encode())
@@ -164,12 +168,13 @@ def project_path(folder: Path) -> str:
     return os.path.relpath(folder) if "#" in str(folder) else str(folder)
 
 
-def wait_for(started: Any) -> int:
+def wait_for(started: Any, log: Log) -> int:
     """Wait for the end of a component; returns the exit code of its process, or 0 or 1."""
     if not (process := process_of(started)):
         return 0 if started.wait() else 1
-    while (exit_code := process.poll()) is None:
-        time.sleep(0.02)  # wait() would not notice that the reader of the terminal has gone
+    with line_about(log):
+        while (exit_code := process.poll()) is None:
+            time.sleep(0.02)  # wait() would not notice that the reader of the terminal has gone
     return exit_code
 
 

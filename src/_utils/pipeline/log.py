@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from _utils.masking import without_server_path
 from _utils.pipeline.processes import reader_is_gone
 
-LAST_LINES = 15
+LAST_LINES = 30
 PATIENCE = 2  # seconds for the rest; what a component left in the background may never end
 
 
@@ -53,6 +53,12 @@ class Log:
             self.shown = False
             if error.errno in (errno.EPIPE, errno.EINVAL):  # the latter on Windows
                 reader_is_gone()
+
+    @property
+    def last_line(self) -> str:
+        """What was written last, for a line on the terminal."""
+        text = without_server_path(self._written[-1000:].decode("utf-8", errors="replace"))
+        return next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
     def publish(self, run_id: str) -> None:
         """Keep what was written as `log.txt` of the run."""

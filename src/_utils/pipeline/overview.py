@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from html import escape
 from pathlib import Path
-from textwrap import shorten
 
 import mlflow
 from mlflow import MlflowClient
@@ -14,20 +13,22 @@ from mlflow.entities import Run
 from _utils import pages
 from _utils.artifacts.index import FINISHED, NEWEST, parse_reference
 from _utils.environment import told
-from _utils.internals import RUN_NOTE
+from _utils.internals import PARENT_RUN_ID, RUN_NOTE
 from _utils.masking import without_secrets
 from _utils.pages.graph import Step, draw_graph
 from _utils.pipeline.alarm import alarms, command_of_alarm
 from _utils.pipeline.component import Component
 from _utils.pipeline.processes import SWEEP
-from _utils.pipeline.report import Result, how_to_continue, raise_for_failure
-from _utils.pipeline.runs import OVERRIDES
-from _utils.pipeline.summary import page_of, print_summary, shown_metrics
+from _utils.pipeline.record import OVERRIDES
+from _utils.pipeline.report import Result, console, how_to_continue, raise_for_failure
+from _utils.pipeline.summary import PAGE, page_of, print_summary, shown_metrics
 from _utils.variables import recorded
 
-PAGE = "overview.html"
 MOST_FIGURES, LARGEST = 8, 1_000_000  # bytes
-MOST_LETTERS = 200  # of what a component says
+STILL_AN_ALARM = (
+    "The model is retrained with the new data, but these still differ from the older ones: wait "
+    "for more new data, or change the limits of the alarm."
+)
 REGISTERED = "registered_model"  # parameter: the name under which a model is registered
 COLUMNS = {
     "component": "",
@@ -45,7 +46,13 @@ def conclude(plan: list[Component], results: list[Result], pipeline: Run) -> Non
         UserError: A component failed.
     """
     before = {} if told(SWEEP) else metrics_before(pipeline)
+    if results:
+        says, tone = headline(results)
+        color = "red" if tone == pages.BAD else "green"
+        console.print(f"\n{says}", style=f"bold {color}", markup=False, highlight=False)
     print_summary([component.name for component in plan], results, before)
+    if alarms(results) and is_retraining(pipeline):
+        console.print(STILL_AN_ALARM, style="yellow", markup=False, highlight=False)
     if results and not told(SWEEP):
         mlflow.log_text(as_page(plan, results, pipeline, before), PAGE)
         mlflow.set_tag(RUN_NOTE, as_markdown(results, pipeline, before))
@@ -84,7 +91,7 @@ def as_page(
             result.status,
             f"{result.seconds:.1f}",
             shown_metrics(result, before),
-            shorten(result.says, MOST_LETTERS, placeholder=" ..."),
+            result.verdict,
         ]
         for result in results
     )
@@ -94,7 +101,7 @@ def as_page(
     return pages.page(
         title,
         says,
-        what_to_do(results),
+        what_to_do(results, is_retraining(pipeline)),
         pages.section("Components and artifacts", draw_graph([*steps(plan, results)])),
         pages.section("Results", pages.table(COLUMNS, escaped)),
         pages.section("Why components ran", pages.pairs(names)),
@@ -103,11 +110,18 @@ def as_page(
     )
 
 
-def what_to_do(results: list[Result]) -> str:
-    """The command that answers a failure or an alarm, as HTML."""
+def is_retraining(pipeline: Run) -> bool:
+    """Whether an alarm of another pipeline has led to this one."""
+    return PARENT_RUN_ID in pipeline.data.tags and not told(SWEEP)
+
+
+def what_to_do(results: list[Result], is_second: bool = False) -> str:
+    """What answers a failure or an alarm, as HTML: a command, but not a second time."""
     if results[-1].failed:
         command = without_secrets(how_to_continue())
         return pages.text("Fix the cause, then continue with:") + pages.command(command)
+    if alarms(results) and is_second:
+        return pages.text(STILL_AN_ALARM)
     if alarms(results):
         return pages.text("To retrain with the new data:") + pages.command(command_of_alarm())
     return ""
@@ -160,10 +174,12 @@ def figures(results: list[Result]) -> Iterator[str]:
 
 def as_markdown(results: list[Result], pipeline: Run, before: dict[str, float]) -> str:
     """The description of the pipeline's run, which MLflow shows above everything else."""
-    lines = [f"**{headline(results)[0]}**", "", "| component | status | seconds | key metrics |"]
-    lines.append("|---|---|---|---|")
+    heads = "| component | status | seconds | key metrics |\n|---|---|---|---|"
+    lines = [f"**{headline(results)[0]}**", "", heads]
     for result in results:
-        name = f"[{result.name}](#/experiments/{pipeline.info.experiment_id}/runs/{result.run_id})"
+        run = f"#/experiments/{pipeline.info.experiment_id}/runs/{result.run_id}"
+        name = f"[{result.name}]({run}?workflowType=machine_learning)"
         metrics = shown_metrics(result, before)
         lines.append(f"| {name} | {result.status} | {result.seconds:.1f} | {metrics} |")
-    return "\n".join([*lines, "", f"The artifact `{PAGE}` has the graph and the figures."])
+    says = [f"- {result.name}: {result.verdict}" for result in results if result.says]
+    return "\n".join([*lines, "", *says, "", f"`{PAGE}` has the graph and the figures."])

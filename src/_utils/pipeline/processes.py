@@ -94,22 +94,25 @@ def end(interrupted: Interrupted) -> NoReturn:
 def launcher() -> psutil.Process | None:
     """The `mlflow run` that started this process, if one did."""
     parents = psutil.Process().parents() if RUN_ID else []
-    return next((process for process in parents if "run" in _words_of_mlflow(process)), None)
+    return next((process for process in parents if "run" in _words_after("mlflow", process)), None)
 
 
 @cache
 def typed_command() -> list[str]:
     """The command that the user typed."""
-    if launched_by := launcher():
-        return ["mlflow", *_words_of_mlflow(launched_by)]
-    return ["python", *sys.orig_argv[1:]]
+    if not (launched_by := launcher()):
+        return ["python", *sys.orig_argv[1:]]
+    for process in launched_by.parents():
+        if (words := _words_after("tasks", process))[:1] == ["run"]:
+            return ["python", "tasks.py", *words]
+    return ["mlflow", *_words_after("mlflow", launched_by)]
 
 
-def _words_of_mlflow(process: psutil.Process) -> list[str]:
-    """What follows `mlflow` in the command line of a process: `python /bin/mlflow run .`."""
+def _words_after(program: str, process: psutil.Process) -> list[str]:
+    """What follows a program in the command line of a process: `python /bin/mlflow run .`."""
     with suppress(psutil.Error):  # it has ended, or belongs to another user
         words = process.cmdline()
-        places = [place for place, word in enumerate(words[:3]) if Path(word).stem == "mlflow"]
+        places = [place for place, word in enumerate(words[:3]) if Path(word).stem == program]
         return words[places[0] + 1 :] if places else []
     return []
 

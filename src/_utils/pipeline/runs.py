@@ -1,8 +1,6 @@
 """The pipeline's MLflow runs: of a whole pipeline, and of a sweep's job."""
 
-import hashlib
 import json
-import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -10,35 +8,45 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import mlflow
-import yaml
-from hydra.core.hydra_config import HydraConfig
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
 from mlflow.exceptions import MlflowException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from _utils.capabilities import load_capability
 from _utils.environment import tell, told
 from _utils.errors import UserError, explain
-from _utils.internals import PROJECT_ENV, RUN_NAME, RUN_NOTE, is_made_up_name, outside_notebooks
+from _utils.internals import (
+    PARENT_RUN_ID,
+    PROJECT_ENV,
+    RUN_NAME,
+    RUN_NOTE,
+    is_made_up_name,
+    outside_notebooks,
+)
 from _utils.masking import without_secrets
 from _utils.pipeline.dead_runs import LAUNCHER, PROCESS, close_dead_runs, process_tag
-from _utils.pipeline.processes import SWEEP, faults_told, launcher
+from _utils.pipeline.processes import RUN_ID, SWEEP, faults_told, launcher
+from _utils.pipeline.record import (
+    OVERRIDES,
+    VALUES,
+    as_params,
+    digest_of_values,
+    name_of,
+    typed_overrides,
+)
 from _utils.pipeline.report import console
 from _utils.pipeline.server import check_machine, open_tracking_store, serve_tracking_store
-from _utils.pipeline.summary import print_new_data_hint, print_ui_hint
+from _utils.pipeline.summary import PAGE, print_new_data_hint, print_ui_hint
 from _utils.project import check_is_active
 from _utils.variables import recorded
 
 DEFAULT_EXPERIMENT = "0"
 ERROR = "error"  # tag: why a pipeline failed
-OVERRIDES = "overrides"  # tag: what was typed, as a JSON list
-VALUES = "config_values"  # tag: a digest of the config but for the section `main`
 ABOUT_EXPERIMENT = (
     "Each run is a pipeline; the plus sign in front of it opens the runs of its components. Its "
     "description says what happened, its artifact `overview.html` shows it."
 )
-MAX_KEY = 250  # characters, MLflow's limit
 MAX_TAG = 5000  # characters; MLflow takes 8000
 
 
@@ -71,40 +79,24 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
             mlflow.set_tag(ERROR, explain(error)[:MAX_TAG])
         with suppress(Exception):
             mlflow.end_run("FAILED")
+            if not sweep_id and isinstance(error, UserError) and is_of_no_use(run):
+                MlflowClient().delete_run(run.info.run_id)
+                sys.exit(status)
     if sweep_id:
         console.quiet = False
     else:
-        print_ui_hint(open_tracking_store(), run.info)
+        print_ui_hint(open_tracking_store(), run.info, PAGE)
         if not status:
             print_new_data_hint(config)
         sys.exit(status)
 
 
-def digest_of_values(config: DictConfig) -> str:
-    """A digest by which runs with the same values are found; of `main` they may have other ones."""
-    values = OmegaConf.masked_copy(config, [key for key in config if key not in ("main", "hydra")])
-    return hashlib.sha256(OmegaConf.to_yaml(values, sort_keys=True).encode()).hexdigest()
-
-
-def typed_overrides() -> list[str]:
-    """The overrides of this run's command line without secrets, and with ${...} as it is."""
-    return recorded(OmegaConf.to_container(HydraConfig.get().overrides.task))
-
-
-def as_params(overrides: list[str]) -> dict[str, str]:
-    """Overrides as parameters of a run; one that takes a key away (`~`) has no value."""
-    pairs = [item.lstrip("+").split("=", 1) for item in overrides if re.match(r"[^~]+=", item)]
-    # As `group@package` has other characters than MLflow takes
-    return {re.sub(r"[^\w./-]", "_", key)[:MAX_KEY]: value for key, value in pairs}
-
-
-def name_of(steps: Any, typed: list[str]) -> str:
-    """What a pipeline's run is called: its steps, and what was typed but for the section `main`."""
-    names = (
-        "all steps" if steps == "all" else ", ".join([steps] if isinstance(steps, str) else steps)
-    )
-    values = [re.sub(r"^[^=]*\.", "", each) for each in typed if not each.startswith("main.")]
-    return ", ".join([f"pipeline: {names}", *values])[:MAX_KEY]
+def is_of_no_use(run: Run) -> bool:
+    """Whether no component of a failed pipeline has started, so that its run shows nothing."""
+    if run.info.run_id == RUN_ID:
+        return False  # `mlflow run` made it, and will end it
+    of_run = f"tags.`{PARENT_RUN_ID}` = '{run.info.run_id}'"
+    return not MlflowClient().search_runs([run.info.experiment_id], of_run, max_results=1)
 
 
 def start_top_run(config: DictConfig, name: str) -> mlflow.ActiveRun:
@@ -188,11 +180,6 @@ def find_experiment(name: str) -> Experiment | None:
             f"--experiment-id {found.experiment_id}`, or choose another: main.experiment_name=..."
         )
     return found
-
-
-def as_record(values: dict[str, Any]) -> str:
-    """The values of a config as YAML, without secrets."""
-    return yaml.safe_dump(recorded(values), sort_keys=False, allow_unicode=True)
 
 
 def mask_tags(run: Run) -> None:

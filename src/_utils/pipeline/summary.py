@@ -10,9 +10,10 @@ from rich.table import Column, Table
 from _utils.command_line import as_line
 from _utils.environment import told
 from _utils.masking import masked
-from _utils.pipeline.report import Result, console, print_that_there_is_nothing
+from _utils.pipeline.processes import typed_command
+from _utils.pipeline.report import KEY_METRICS, Result, console, print_that_there_is_nothing
 
-KEY_METRICS = 3  # of a component
+PAGE = "overview.html"  # of a pipeline
 NEW_DATA, NEEDS_NEW_DATA = "data.new_file_url", ("batch_scoring", "monitoring")
 
 
@@ -47,7 +48,8 @@ def shown_metrics(result: Result, before: dict[str, float]) -> str:
     texts = []
     for name, value in [*result.metrics.items()][:KEY_METRICS]:
         change = value - before.get(f"{result.name}.{name}", value)
-        texts.append(f"{name} {number(value)}" + (f" ({change:+.2g})" if change else ""))
+        rounded = f"{change:+,.0f}" if abs(change) >= 100 else f"{change:+.2g}"
+        texts.append(f"{name} {number(value)}" + (f" ({rounded})" if change else ""))
     return ", ".join(texts)
 
 
@@ -58,21 +60,22 @@ def number(value: float) -> str:
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
-def print_ui_hint(store_uri: str, run: RunInfo) -> None:
-    """Say how to look at a run, without the user and password that the URI may have."""
+def print_ui_hint(store_uri: str, run: RunInfo, page: str) -> None:
+    """Say how to look at a page of a run, without the user and password that the URI may have."""
     command, store_uri = "", masked(store_uri)
     if store_uri == f"sqlite:///{Path('mlflow.db').absolute().as_posix()}":
         command = "python tasks.py ui, then "
     elif "://" in store_uri and not store_uri.startswith("http"):
         command = f"{as_line(['mlflow', 'ui', '--backend-store-uri', store_uri])}, then "
-    page = page_of(run.experiment_id, run.run_id)
-    console.print(f"See it: {command}{page}", markup=False, highlight=False)
+    address = page_of(run.experiment_id, run.run_id, f"/artifacts/{page}")
+    console.print(f"See it: {command}{address}", markup=False, highlight=False)
 
 
-def page_of(experiment_id: str, run_id: str) -> str:
-    """The address of a run in the browser, past MLflow's start page."""
+def page_of(experiment_id: str, run_id: str, place: str = "") -> str:
+    """The address of a run in the browser, or of a place in it, past MLflow's pages for GenAI."""
     server = told("MLFLOW_UI") or masked(mlflow.get_tracking_uri())
-    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    run = f"/#/experiments/{experiment_id}/runs/{run_id}{place}"
+    return f"{server.rstrip('/')}{run}?workflowType=machine_learning"
 
 
 def print_new_data_hint(config: DictConfig) -> None:
@@ -80,6 +83,7 @@ def print_new_data_hint(config: DictConfig) -> None:
     planned, there = config.main.execute_steps or [], config.get("components") or {}
     later = [name for name in NEEDS_NEW_DATA if name in there and name not in planned]
     if later and config.main.steps == "all" and OmegaConf.select(config, NEW_DATA) == "":
-        command = f'mlflow run . -P steps={",".join(later)} -P hydra_options="{NEW_DATA}=<path>"'
+        begun = "python tasks.py run" if "tasks.py" in typed_command()[1:2] else "mlflow run ."
+        command = f'{begun} -P steps={",".join(later)} -P hydra_options="{NEW_DATA}=<path>"'
         hint = f"No new data yet. To score and monitor them: {command}"
         console.print(hint, markup=False, highlight=False)

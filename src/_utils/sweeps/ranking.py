@@ -1,7 +1,8 @@
-"""The result of a sweep: its jobs by rank, a figure of them, and the best one's command."""
+"""The result of a sweep: its jobs by rank, a page of them, and the best one's command."""
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import mlflow
@@ -12,15 +13,14 @@ from mlflow.entities import Run, RunInfo
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Column, Table
 
-from _utils.command_line import as_line
 from _utils.internals import PARENT_RUN_ID
-from _utils.pipeline.report import console
-from _utils.pipeline.runs import OVERRIDES, VALUES, digest_of_values
+from _utils.pipeline.record import OVERRIDES, VALUES, digest_of_values
+from _utils.pipeline.report import command_with, console
 from _utils.sweeps.jobs import JOB
+from _utils.sweeps.page import CURRENT, PAGE, as_page, short_names
 from _utils.variables import as_text
 
 SHOWN = 10  # jobs in the table on the terminal
-CURRENT = "current config"  # status of the finished run that has the config's own values
 
 
 def jobs_of(sweep: RunInfo) -> list[Run]:
@@ -38,7 +38,7 @@ def value_of_job(job: Run, metric: str) -> float:
 
 
 def publish_ranking(jobs: list[Run], config: DictConfig) -> None:
-    """Show the jobs by rank; table, figure and the best job's overrides go to the sweep's run.
+    """Show the jobs by rank; table, page and the best job's overrides go to the sweep's run.
 
     Args:
         jobs: The runs of the sweep's jobs, the oldest first.
@@ -48,16 +48,17 @@ def publish_ranking(jobs: list[Run], config: DictConfig) -> None:
     current = result_of(config, jobs, metric) if jobs else None
     table = ranked(rows_of(jobs, current, config), metric, config.main.objective.direction)
     mlflow.log_text(table.to_csv(), "jobs.csv")
-    if not table[metric].notna().any():
+    own, command = own_values(config, [*table.columns[:-3]]), ""
+    if table[metric].notna().any():
+        best = MlflowClient().get_run(table["run"].iloc[0])
+        overrides = json.loads(best.data.tags[OVERRIDES])
+        command = command_with(overrides)
+    mlflow.log_text(as_page(table, jobs, config.main.objective, own, command), PAGE)
+    if not command:
         message = f"No job has the metric '{metric}' of main.objective.metric, by which jobs rank."
         console.print(message, markup=False)
         return
     print_table(table)
-    if table.columns[0] != metric:
-        mlflow.log_figure(figure(table, metric), "jobs.png")
-    best = MlflowClient().get_run(table["run"].iloc[0])
-    overrides = json.loads(best.data.tags[OVERRIDES])
-    command = as_line(["python", "main.py", *overrides])
     text = f"# The best of {len(jobs)} jobs. To train it again:\n#   {command}\n"
     mlflow.log_text(text + yaml.safe_dump(overrides), "best.yaml")
     if not current:
@@ -71,11 +72,13 @@ def publish_ranking(jobs: list[Run], config: DictConfig) -> None:
 def rows_of(jobs: list[Run], current: Run | None, config: DictConfig) -> list[dict[str, Any]]:
     """A row for each job and for the result of the current config, which may be one of the jobs."""
     metric = str(config.main.objective.metric)
-    parameters = {key for job in jobs for key in job.data.params}
-    own = {key: as_text(OmegaConf.select(config, key)) for key in parameters}
+    keys = dict.fromkeys(key for job in jobs for key in job.data.params)
+    swept = {key for key in keys if len({job.data.params.get(key) for job in jobs}) > 1}
+    # Of `main`, which holds no value of the model, only what is swept
+    own = own_values(config, (key for key in keys if key in swept or not key.startswith("main.")))
     runs = {run.info.run_id: run for run in [*jobs, *([current] if current else [])]}
     return [
-        (own if run is current else run.data.params)
+        (own if run is current else {key: run.data.params.get(key) for key in own})
         | {
             metric: value_of_job(run, metric),
             "status": CURRENT if run is current else run.info.status,
@@ -83,6 +86,12 @@ def rows_of(jobs: list[Run], current: Run | None, config: DictConfig) -> list[di
         }
         for run_id, run in runs.items()
     ]
+
+
+def own_values(config: DictConfig, keys: Iterable[str]) -> dict[str, str]:
+    """The values of the current config, as text."""
+    plain = OmegaConf.create({"values": {key: OmegaConf.select(config, key) for key in keys}})
+    return {key: as_text(each) for key, each in OmegaConf.to_container(plain)["values"].items()}
 
 
 def result_of(config: DictConfig, jobs: list[Run], metric: str) -> Run | None:
@@ -110,25 +119,9 @@ def ranked(rows: list[dict[str, Any]], metric: str, direction: str) -> pd.DataFr
 
 def print_table(table: pd.DataFrame) -> None:
     """Print the first rows, and that of the current config."""
-    short = [column.rpartition(".")[-1] for column in table]
-    names = short if len({*short}) == len(short) else table.columns
-    shown = Table("rank", *(Column(name, overflow="fold") for name in names), title="Sweep")
+    names = [Column(name, overflow="fold") for name in short_names([*map(str, table)])]
+    shown = Table("rank", *names, title="Sweep")
     for rank, row in table[(table.index <= SHOWN) | (table["status"] == CURRENT)].iterrows():
         cells = [f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row]
         shown.add_row(str(rank), *cells[:-1], cells[-1][:8])
     console.print(shown)
-
-
-def figure(table: pd.DataFrame, metric: str) -> Any:
-    """The metric against each parameter in which jobs differ."""
-    from matplotlib.figure import Figure
-
-    swept = table.columns[: table.columns.get_loc(metric)]
-    drawn = Figure(figsize=(4 * len(swept), 4), layout="tight")
-    axes = drawn.subplots(1, len(swept), sharey=True, squeeze=False)[0]
-    for axis, parameter in zip(axes, swept, strict=True):
-        numbers = pd.to_numeric(table[parameter], errors="coerce")
-        axis.scatter(table[parameter] if numbers.isna().any() else numbers, table[metric])
-        axis.set_xlabel(parameter.rpartition(".")[-1])
-    axes[0].set_ylabel(metric)
-    return drawn

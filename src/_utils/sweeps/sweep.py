@@ -29,6 +29,7 @@ from _utils.pipeline.runs import ERROR, start_top_run
 from _utils.pipeline.server import open_tracking_store, serve_tracking_store
 from _utils.pipeline.summary import print_ui_hint
 from _utils.sweeps import slurm
+from _utils.sweeps.page import PAGE
 from _utils.sweeps.progress import progress_shown
 from _utils.sweeps.ranking import jobs_of, publish_ranking
 from _utils.warm import warm_starts
@@ -69,7 +70,7 @@ def sweep_run(config: DictConfig, planned: int) -> Iterator[None]:
     close_below(run.run_id)  # the processes of those that still run are gone
     is_whole = publish_result(jobs_of(run), planned, config, broken)
     mlflow.end_run("FINISHED" if is_whole else "FAILED")
-    print_ui_hint(open_tracking_store(), run)
+    print_ui_hint(open_tracking_store(), run, PAGE)
     if not is_whole:
         sys.exit(1)
 

@@ -20,7 +20,7 @@ from _utils.tabular.predictions import PREDICTION, PROBABILITY, classes_in
 MINIMIZE, MAXIMIZE = "minimize", "maximize"
 # The metric that models are compared by, unless config.yaml names another
 MAIN = {REGRESSION: "mae", CLASSIFICATION: "roc_auc"}
-WITH_UNIT = ("mae", "rmse", "median_ae")  # metrics in the unit of the target
+WITH_UNIT = ("mae", "rmse", "median_ae", "bias")  # metrics in the unit of the target
 
 
 @dataclass(frozen=True)

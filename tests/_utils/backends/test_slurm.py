@@ -9,6 +9,7 @@ import pytest
 from _utils.backends import slurm
 from _utils.pipeline import execute
 from _utils.pipeline.component import Component
+from _utils.pipeline.log import Log
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_the_exit_status_is_that_of_the_command_not_of_srun(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     with mlflow.start_run() as pipeline:
         on_node = Component("trial", folder, {}, "", "slurm", {})
-        result = execute.run_component(on_node, pipeline, "local")
+        result = execute.run_component(on_node, pipeline, "local", Log())
     assert result.exit_code == exit_code
     assert result.status == ("FAILED" if exit_code else "FINISHED")
     assert not [*(tmp_path / "outputs").iterdir()]

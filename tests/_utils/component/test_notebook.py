@@ -68,6 +68,9 @@ def test_the_page_shows_the_values_used_and_no_defaults(notebook):
     _, _, body = as_page(notebook).partition("<body")
     assert "given" in body and "show" in body
     assert "default" not in body
+    given, show = body.index("given"), body.index("show")
+    folded = [body.index("<details>"), body.index("</details>")]
+    assert given < folded[0] < show < folded[1]  # all code but the parameters is folded
     assert "jp-InputPrompt" not in body  # the numbers of the cells
     assert len(notebook.cells) == 4  # what was executed is as it was
 

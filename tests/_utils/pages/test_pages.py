@@ -10,7 +10,8 @@ EVIL = "<script>alert('x')</script> & \" http://example.org"
 def test_every_text_is_escaped_and_nothing_comes_from_elsewhere():
     parts = [pages.text(EVIL), pages.command(EVIL), pages.items([EVIL]), pages.heading(EVIL)]
     parts += [pages.pairs({EVIL: EVIL}, {EVIL: EVIL}), pages.table({EVIL: EVIL}, [])]
-    parts += [pages.image(b"png", EVIL), draw_graph([Step(EVIL, EVIL, EVIL, [], {EVIL: EVIL})])]
+    parts += [pages.bar(0.5, EVIL), pages.image(b"png", EVIL)]
+    parts += [draw_graph([Step(EVIL, EVIL, EVIL, [], {EVIL: EVIL})])]
     page = pages.page(EVIL, EVIL, pages.section(EVIL, *parts))
     assert "<script" not in page and page.count("&lt;script&gt;") > 12
     assert re.findall(r'(?:src|href)="(.{10})', page) == ["data:image"]

@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
@@ -5,7 +7,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from _utils.command_line import as_line
+from _utils.pipeline import report
 from _utils.pipeline.alarm import has_to_retrain, retraining
+from _utils.pipeline.compose import split_options
 from _utils.pipeline.report import Result, console
 
 
@@ -58,3 +62,23 @@ def test_the_second_time_has_all_steps_and_the_values_of_retrain():
 
 def test_without_values_it_only_has_all_steps():
     assert retraining(OmegaConf.create({"main": {"retrain": None}})).main.steps == "all"
+
+
+TASK = ["python", "tasks.py", "run", "-P", "hydra_options='x=a b' y=2"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        (["mlflow", "run", "."], "python main.py 'x=a b' y=2"),
+        (
+            ["python", "tasks.py", "run"],
+            """python tasks.py run -P 'hydra_options='"'"'x=a b'"'"' y=2'""",
+        ),
+    ],
+)
+def test_a_command_begins_like_the_one_that_was_typed(typed, command, monkeypatch):
+    monkeypatch.setattr(report, "typed_command", lambda: typed)
+    monkeypatch.setattr(report, "as_line", shlex.join)  # on Windows, too
+    assert report.command_with(["x=a b", "y=2"]) == command
+    assert typed[0] == "mlflow" or split_options("'x=a b' y=2") == ["x=a b", "y=2"]

@@ -10,6 +10,7 @@ from _utils.errors import UserError
 from _utils.pipeline import execute
 from _utils.pipeline.component import Component
 from _utils.pipeline.faults import in_backend
+from _utils.pipeline.log import Log
 
 
 def component(backend: str) -> Component:
@@ -47,7 +48,7 @@ def test_backend_config_and_parameters_reach_mlflow(scratch_store, monkeypatch, 
     monkeypatch.setattr(mlflow, "run", run)
     wanted = component(backend)
     with mlflow.start_run() as pipeline, pytest.raises(UserError, match="not be started: seen"):
-        execute.run_component(wanted, pipeline, "local")
+        execute.run_component(wanted, pipeline, "local", Log())
     assert arguments["uri"] == str(wanted.folder)
     assert arguments["backend"] == of_mlflow
     assert arguments["parameters"] == wanted.parameters

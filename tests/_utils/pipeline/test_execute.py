@@ -12,11 +12,13 @@ from _utils.errors import UserError
 from _utils.pipeline import report
 from _utils.pipeline.backend import LocalBackend
 from _utils.pipeline.component import Component
+from _utils.pipeline.config import Main, Objective
 from _utils.pipeline.execute import check_outputs, project_path, run_components
 from _utils.pipeline.log import Log
 from _utils.pipeline.report import Result, raise_for_failure
 from _utils.pipeline.reuse import cache_key, find_run, make_reusable
 
+MAIN = Main.model_construct(objective=Objective(metric=None, direction="minimize"), verbose=False)
 LATER = [Component("train", Path(), {"input_artifact": "data.csv:0123456789ab"})]
 
 
@@ -43,7 +45,7 @@ def test_an_artifact_used_later_has_to_be_named(parameters, published, later, is
 def run_command(scratch_store, tmp_path):
     """The result of a component that has this command and one output."""
 
-    def run(command: str):
+    def run(command: str, main: Main = MAIN, planned: int = 1):
         folder = tmp_path / "src/load"
         folder.mkdir(parents=True)
         entry = {"parameters": {"output_artifact": "string"}, "command": command}
@@ -51,7 +53,7 @@ def run_command(scratch_store, tmp_path):
         component = Component("load", folder, {"output_artifact": "data.csv"})
         experiment = mlflow.set_experiment("execute").experiment_id
         with mlflow.start_run(experiment_id=experiment) as pipeline:
-            (result,) = run_components([component], pipeline)
+            result = run_components([component] * planned, pipeline, main)[0]
         return component, result, mlflow.get_run(result.run_id)
 
     return run
@@ -71,11 +73,21 @@ def test_a_component_that_does_not_publish_its_outputs_failed(run_command, monke
 
 
 @not_on_windows("the test's command is one of bash")
-@pytest.mark.parametrize(("end", "code"), [("exit 3", 3), ("kill -9 $$", -9)])
-def test_what_a_component_writes_is_shown_and_kept(run_command, capfd, end, code):
-    _, result, run = run_command(f"echo out; echo err >&2; echo {{output_artifact}}; {end}")
+@pytest.mark.parametrize(
+    ("planned", "verbose", "end", "code", "is_shown"),
+    [
+        (1, False, "exit 3", 3, True),
+        (2, False, "kill -9 $$", -9, False),
+        (2, True, "exit 1", 1, True),
+    ],
+)
+def test_what_a_component_writes_is_kept_and_may_be_shown(
+    run_command, capfd, planned, verbose, end, code, is_shown
+):
+    main, command = MAIN.model_copy(update={"verbose": verbose}), "echo out; echo err >&2"
+    _, result, run = run_command(f"{command}; echo {{output_artifact}}; {end}", main, planned)
     assert (result.status, result.exit_code) == ("FAILED", code)
-    assert "out\nerr\ndata.csv\n" in capfd.readouterr().out
+    assert ("out\nerr\ndata.csv\n" in capfd.readouterr().out) == is_shown
     log = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/log.txt")
     assert log == "out\nerr\ndata.csv\n"
 

@@ -1,5 +1,6 @@
 """What a component writes, on its way into the log of its run."""
 
+import io
 import os
 import subprocess
 import sys
@@ -8,9 +9,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from rich.console import Console
 
 from _utils.masking import masked
-from _utils.pipeline import log
+from _utils.pipeline import log, report
 from _utils.pipeline.log import Log
 
 SECRET = "a-secret-path"
@@ -66,6 +68,37 @@ def test_a_progress_bar_is_one_line(run):
     # MLflow writes a line's end as the system has it, on Windows \r\n
     file = Path(mlflow.artifacts.download_artifacts(f"{run.artifact_uri}/log.txt"))
     assert file.read_bytes() == os.linesep.join([" 50%\r100%", "done"]).encode()
+
+
+@pytest.mark.parametrize(
+    ("written", "last"),
+    [("", ""), ("one\ntwo\n\n", "two"), (" 50%\r100%\r", "100%"), ("x" * 1200, "x" * 1000)],
+)
+def test_the_terminal_shows_the_last_line(written, last):
+    kept = Log(shown=False)
+    kept.write(written.encode())
+    assert kept.last_line == last
+
+
+def test_the_line_about_a_component_goes_away(monkeypatch):
+    terminal = Console(force_terminal=True, width=30, file=io.StringIO())
+    monkeypatch.setattr(report, "console", terminal)
+    kept = Log(shown=False)
+    kept.write(b"[half] of a line that is too long for it")
+    with report.line_about(kept):
+        pass
+    text = terminal.file.getvalue()
+    assert "[half] of" in text and "too long for it" not in text
+    assert text.endswith("\x1b[2K")
+
+
+@pytest.mark.parametrize("options", [{"force_terminal": False}, {"quiet": True}])
+def test_without_a_terminal_there_is_no_line(monkeypatch, options):
+    file = io.StringIO()
+    monkeypatch.setattr(report, "console", Console(file=file, **options))
+    with report.line_about(Log(shown=False)):
+        pass
+    assert not file.getvalue()
 
 
 def test_a_reader_that_goes_away_holds_nothing_up(monkeypatch):

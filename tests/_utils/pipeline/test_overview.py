@@ -80,11 +80,22 @@ def test_a_pipeline_shows_what_it_did(scratch_store, monkeypatch, capfd):
             mlflow.log_figure(pytest.importorskip("matplotlib.figure").Figure(), "a_figure.png")
         conclude(plan, [LOAD, replace(ALARM, run_id=child.info.run_id)], pipeline)
     page = mlflow.artifacts.load_text(f"{pipeline.info.artifact_uri}/overview.html")
-    for text in ("ALARM: a</h1>", "python main.py --again", "rows 1,129 (+1.3e+02)", "a figure"):
+    for text in ("ALARM: a</h1>", "python main.py --again", "rows 1,129 (+129)", "a figure"):
         assert text in page
     note = client.get_run(pipeline.info.run_id).data.tags["mlflow.note.content"]
-    assert note.startswith("**ALARM: a**")
-    assert f"[watch](#/experiments/{pipeline.info.experiment_id}/runs/{child.info.run_id})" in note
+    assert note.startswith("**ALARM: a**") and "\n- watch: ALARM: a; b; c\n" in note
+    assert capfd.readouterr().out.startswith("\nALARM: a\n")
+    assert f"[watch](#/experiments/{pipeline.info.experiment_id}/runs/{child.info.run_id}?" in note
+
+
+def test_retraining_is_not_advised_twice(scratch_store, capfd):
+    mlflow.set_experiment("overview")
+    plan = [component("watch", input="raw:latest")]
+    with mlflow.start_run(), mlflow.start_run(nested=True) as second:
+        conclude(plan, [ALARM], second)
+    page = mlflow.artifacts.load_text(f"{second.info.artifact_uri}/overview.html")
+    advice = "wait for more new data, or change the limits"
+    assert advice in page and advice in capfd.readouterr().out and "To retrain" not in page
 
 
 def test_a_failure_is_shown_and_raised(scratch_store, monkeypatch):

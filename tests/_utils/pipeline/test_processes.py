@@ -60,8 +60,14 @@ def test_an_interrupt_waits_until_the_database_has_answered(handlers):
         (["bash", "-c", "cd mlflow; run"], ["python", *sys.orig_argv[1:]]),
     ],
 )
-def test_the_command_that_was_typed(words, typed, monkeypatch):
-    parents = [SimpleNamespace(cmdline=lambda: ["bash"]), SimpleNamespace(cmdline=lambda: words)]
+@pytest.mark.parametrize("task", ["run", "test", None])
+def test_the_command_that_was_typed(words, typed, task, monkeypatch):
+    above = [["python3", "/a/tasks.py", task, "-P", "x"]] if task else []
+    above = [SimpleNamespace(cmdline=lambda each=each: each) for each in above]
+    started = SimpleNamespace(cmdline=lambda: words, parents=lambda: above)
+    parents = [SimpleNamespace(cmdline=lambda: ["bash"]), started]
+    if task == "run" and "bash" not in words:
+        typed = ["python", "tasks.py", "run", "-P", "x"]
     monkeypatch.setattr(processes, "RUN_ID", "1")
     monkeypatch.setattr(psutil.Process, "parents", lambda self: parents)
     processes.typed_command.cache_clear()

@@ -11,7 +11,9 @@ from sqlalchemy.exc import OperationalError
 
 from _utils.errors import UserError
 from _utils.internals import is_made_up_name
-from _utils.pipeline.runs import as_params, find_experiment, name_of
+from _utils.pipeline import runs
+from _utils.pipeline.record import as_params, name_of
+from _utils.pipeline.runs import find_experiment, is_of_no_use
 from _utils.pipeline.server import database_faults
 
 
@@ -44,6 +46,16 @@ def test_the_name_that_a_user_gave_stays(scratch_store):
 )
 def test_a_run_is_called_what_it_does(steps, typed, name):
     assert name_of(steps, typed) == name
+
+
+def test_a_failed_run_is_of_no_use_without_components(scratch_store, monkeypatch):
+    with mlflow.start_run() as pipeline:
+        assert is_of_no_use(pipeline)
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, "RUN_ID", pipeline.info.run_id)  # `mlflow run` will end it
+            assert not is_of_no_use(pipeline)
+        with mlflow.start_run(nested=True):
+            assert not is_of_no_use(pipeline)
 
 
 def test_a_deleted_experiment_is_told_with_the_way_back(scratch_store):

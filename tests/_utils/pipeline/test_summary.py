@@ -38,7 +38,8 @@ def test_the_time_for_environments_is_apart_from_the_components():
     for _ in "two rounds":
         with console.capture() as captured:
             print_summary(["load"], [result], {})
-        assert [*captured.get().split("│")[3:5]] == [" 1.5     ", " 52.4        "]
+        (row,) = [line for line in captured.get().split("\n") if "load" in line]
+        assert row.split("│")[3:5] == [" 1.5     ", " 52.4        "]
 
 
 @pytest.mark.parametrize(
@@ -47,15 +48,17 @@ def test_the_time_for_environments_is_apart_from_the_components():
         ("sqlite:////home/me@work/mlflow.db", "mlflow ui --backend-store-uri sqlite:////home/me@"),
         ("postgresql://me:sec@ret@host/db", "postgresql://***@host/db"),
         ("sqlite:///{folder}/mlflow.db", "See it: python tasks.py ui, then http://h:1/#/exp"),
-        ("http://me:sec@ret@host", "See it: http://h:1/#/experiments/7/runs/abc\n"),
+        ("http://me:sec@ret@host", "See it: http://h:1/#/experiments/7/runs/abc/artifacts"),
     ],
 )
 def test_the_hint_leads_to_the_run_and_keeps_secrets(uri, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_UI", "http://h:1/")
     with console.capture() as captured:
-        print_ui_hint(uri.format(folder=tmp_path), SimpleNamespace(experiment_id="7", run_id="abc"))
-    assert told in captured.get() and "/#/experiments/7/runs/abc\n" in captured.get()
+        run = SimpleNamespace(experiment_id="7", run_id="abc")
+        print_ui_hint(uri.format(folder=tmp_path.as_posix()), run, "a.html")
+    place = "/#/experiments/7/runs/abc/artifacts/a.html?workflowType=machine_learning\n"
+    assert told in captured.get() and place in captured.get()
     assert "ret@" not in captured.get()
 
 

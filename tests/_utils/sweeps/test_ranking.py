@@ -6,11 +6,11 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, RunData, RunInfo
+from mlflow.entities import Metric, Param, Run, RunData, RunInfo
 from omegaconf import OmegaConf
 
-from _utils.pipeline.runs import OVERRIDES, VALUES, digest_of_values
-from _utils.sweeps.ranking import print_table, publish_ranking, ranked, value_of_job
+from _utils.pipeline.record import OVERRIDES, VALUES, digest_of_values
+from _utils.sweeps.ranking import print_table, publish_ranking, ranked, rows_of, value_of_job
 
 NAN = float("nan")
 
@@ -65,6 +65,21 @@ def test_columns_are_the_parameters_in_which_jobs_differ():
     assert list(ranked(ROWS[:2], "mae", "minimize")) == ["share", "mae", "status", "run"]
 
 
+def test_what_jobs_share_of_main_is_no_column_and_lists_are_text():
+    shared = {"main.steps": "[a,b]", "model.list": "[1, 3]"}
+    jobs = [
+        Run(
+            RunInfo(run_id, "1", "me", "FINISHED", 0, 1, "active", "uri"),
+            RunData([], [Param(*each) for each in (shared | {"main.x": run_id}).items()], []),
+        )
+        for run_id in "jk"
+    ]
+    values = {"main": {"objective": {"metric": "mae"}, "x": None}, "model": {"list": [1, 2]}}
+    first, second = rows_of(jobs, jobs[1], OmegaConf.create(values))
+    assert [*first] == ["model.list", "main.x", "mae", "status", "run"]
+    assert second["model.list"] == "[1, 2]" and second["main.x"] == ""
+
+
 class TestTheCurrentConfig:
     """The result of the config's own values is compared with those of the jobs."""
 
@@ -101,7 +116,6 @@ class TestTheCurrentConfig:
         def publish(jobs):
             texts = {}
             monkeypatch.setattr(mlflow, "log_text", lambda text, file: texts.update({file: text}))
-            monkeypatch.setattr(mlflow, "log_figure", lambda *_: None)
             publish_ranking(jobs, self.CONFIG)
             return capsys.readouterr().out, pd.read_csv(io.StringIO(texts["jobs.csv"]))
 

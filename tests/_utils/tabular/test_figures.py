@@ -1,5 +1,3 @@
-import io
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -7,6 +5,7 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from _utils.tabular.contract import Contract
+from _utils.tabular.drawing import as_png
 from _utils.tabular.figures import figures_of, importance_figure
 from _utils.tabular.importance import importance_of
 
@@ -39,7 +38,9 @@ def test_importance_is_drawn_from_the_top():
 
 
 def test_points():
-    figures = figures_of(contract("regression", "m$_2$"), ACTUAL, PREDICTED)
+    figures = figures_of(
+        contract("regression", "m$_2$"), ACTUAL, PREDICTED, {"mae": 1.5, "r2": 0.5}
+    )
     drawn = {
         name: figure.axes[0].collections[0].get_offsets().tolist()
         for name, figure in figures.items()
@@ -49,10 +50,13 @@ def test_points():
         "predicted_against_actual": [[11, 10], [19, 20], [33, 30]],
         "residuals": [[11, -1], [19, 1], [33, -3]],
     }
-    picture = io.BytesIO()
-    figures["residuals"].savefig(picture, format="png")
-    assert picture.getvalue().startswith(b"\x89PNG")
-    assert figures["residuals"].axes[0].get_xlabel() == "Predicted (m$_2$)"
+    picture = as_png(figures["residuals"])
+    assert picture.startswith(b"\x89PNG")
+    assert int.from_bytes(picture[16:20]) == 8 * 150  # inches, dots per inch
+    assert figures["residuals"].axes[0].get_xlabel() == "Predicted y (m$_2$)"
+    for figure in figures.values():
+        question, says = (text.get_text() for text in figure.texts)
+        assert question.endswith("?") and says == "MAE 1.500 m$_2$, R2 0.500"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def test_points():
     [(["no", "yes"], ["yes"]), (["a", "b", "$c$"], ["$c$", "a", "b"])],
 )
 def test_curves_of_classes(classes, curves):
-    figures = figures_of(contract("classification"), *of_classes(classes))
+    figures = figures_of(contract("classification"), *of_classes(classes), {})
     assert [*figures] == ["confusion_matrix", "roc", "precision_recall", "calibration"]
     for figure in figures.values():
         figure.draw_without_rendering()
@@ -71,7 +75,7 @@ def test_curves_of_classes(classes, curves):
 
 def test_no_more_classes_than_can_be_read():
     classes = [f"{number:02}" for number in range(30)]
-    figures = figures_of(contract("classification"), *of_classes(classes))
+    figures = figures_of(contract("classification"), *of_classes(classes), {})
     ticks = [text.get_text() for text in figures["confusion_matrix"].axes[0].get_xticklabels()]
     assert len(ticks) == 10 and ticks[-1] == "(others)"
     assert len(figures["roc"].axes[0].get_legend().get_texts()) == 10
@@ -80,7 +84,7 @@ def test_no_more_classes_than_can_be_read():
 def test_without_probabilities_or_a_second_class():
     labels, predicted = of_classes(["no", "yes"])
     for rows in (predicted[["prediction"]], predicted.assign(prediction="no")):
-        figures = figures_of(contract("classification"), pd.Series(["no"] * len(labels)), rows)
+        figures = figures_of(contract("classification"), pd.Series(["no"] * len(labels)), rows, {})
         assert [*figures] == ["confusion_matrix"]
 
 

@@ -59,7 +59,7 @@ def test_a_metric_to_maximize(champion, challenger, promoted, reason):
     decision = decide_promotion(CHURN, terms, scores, rivals | {"challenger": challenger})
     assert decision[0] == promoted and reason in decision[1]
     first = decide_promotion(CHURN, terms, scores, None)
-    assert first == (True, "ROC AUC 0.900, F1 MACRO 0.600, within limits (no champion yet)")
+    assert first == (True, "ROC AUC 0.900, F1 macro 0.600, within limits (no champion yet)")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,17 @@ import pandas as pd
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from _utils.tabular.drawing import (
+    BLUE,
+    LINE,
+    RED,
+    bar_axes,
+    figure_of,
+    framed,
+    frameless,
+    shortened,
+)
 from _utils.tabular.drift.measures import count_cells
-from _utils.tabular.figures import LINE, frameless
 
 MOST_CELLS = 15
 
@@ -17,17 +26,15 @@ def psi_figure(psi: pd.Series, max_psi: float) -> Figure:
         psi: Population stability index by column.
         max_psi: The limit.
     """
-    psi = psi.sort_values(kind="stable")
-    figure = Figure(figsize=(7, 1.2 + 0.3 * len(psi)), layout="constrained")
-    axes = figure.subplots()
-    colors = ["tab:red" if value > max_psi else "tab:blue" for value in psi]
-    bars = axes.barh(psi.index, psi, color=colors)
+    psi = psi.sort_values(ascending=False, kind="stable")
+    axes = bar_axes([*psi.index], "How far has each column drifted?")
+    colors = [RED if value > max_psi else BLUE for value in psi]
+    bars = axes.barh(range(len(psi)), psi, color=colors)
     axes.bar_label(bars, fmt="{:.2f}", padding=3, fontsize=9)
     axes.axvline(max_psi, **LINE)
     axes.margins(x=0.12)
-    axes.set(title="How far each column has drifted", xlabel=f"PSI (dashed: limit {max_psi})")
-    frameless(axes)
-    return figure
+    axes.set(xlabel=f"PSI (dashed: limit {max_psi})")
+    return figure_of(axes)
 
 
 def shares_figure(reference: pd.Series, batch: pd.Series) -> Figure:
@@ -40,20 +47,19 @@ def shares_figure(reference: pd.Series, batch: pd.Series) -> Figure:
     counts = count_cells(reference, batch)
     shares = counts / counts.sum()
     most_different = (shares["batch"] - shares["reference"]).abs().nlargest(MOST_CELLS).index
-    shares = shares[shares.index.isin(most_different)][::-1]
-    figure = Figure(figsize=(7, 1.4 + 0.4 * len(shares)), layout="constrained")
-    axes = figure.subplots()
-    places = pd.Series(range(len(shares)))
-    axes.barh(places + 0.2, shares["reference"], height=0.4, color="0.7", label="reference")
-    axes.barh(places - 0.2, shares["batch"], height=0.4, color="tab:blue", label="new")
-    axes.set_yticks(places, shares.index)
+    shares = shares[shares.index.isin(most_different)]
+    question = f"How are the values of {shortened(str(batch.name))} distributed?"
+    axes = bar_axes([*map(str, shares.index)], question, bar=0.4)
+    for shift, name, color in ((-0.2, "reference", "0.7"), (0.2, "batch", BLUE)):
+        label = "new" if name == "batch" else "training data"
+        places = [place + shift for place in range(len(shares))]
+        axes.barh(places, shares[name], height=0.4, color=color, label=label)
     left_out = len(counts) - len(shares)
     note = f" ({left_out} values that changed less are not shown)" if left_out else ""
-    axes.set(title=batch.name, xlabel=f"Share of the rows{note}")
+    axes.set_xlabel(f"Share of the rows{note}", loc="right")
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.legend(frameon=False)
-    frameless(axes)
-    return figure
+    return figure_of(axes)
 
 
 def history_figure(history: pd.DataFrame) -> Figure:
@@ -62,10 +68,13 @@ def history_figure(history: pd.DataFrame) -> Figure:
     Args:
         history: One row per batch, one column per metric, with the time as index.
     """
-    figure = Figure(figsize=(7, 0.6 + 1.2 * history.shape[1]), layout="constrained")
+    question = "How have the metrics changed from batch to batch?"
+    says = f"Batches: {len(history)}"
+    figure = framed(7, 1.7 + 1.2 * history.shape[1], question, says, left=0.8)
+    figure.subplots_adjust(hspace=0.5, top=1 - 1 / figure.get_figheight())
     panels = figure.subplots(history.shape[1], sharex=True)
     for axes, (name, values) in zip(panels, history.items(), strict=True):
-        axes.plot(history.index, values, marker="o", markersize=4, color="tab:blue")
+        axes.plot(history.index, values, marker="o", markersize=4, color=BLUE)
         axes.set_title(name, loc="left", fontsize=10)
         axes.set_ylim(bottom=0)
         frameless(axes)

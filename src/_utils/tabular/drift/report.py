@@ -1,12 +1,12 @@
 """The report of monitoring: one HTML page that contains its figures and needs no internet."""
 
-import io
 from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from _utils import pages
+from _utils.tabular.drawing import as_png
 from _utils.tabular.drift.batch import PSI, VALUES_OF
 from _utils.tabular.drift.verdict import chance, summarize
 
@@ -53,7 +53,7 @@ def make_report(
     Returns:
         The HTML. All texts are escaped, and the page loads nothing from elsewhere.
     """
-    pictures = {title: _picture(figure, title) for title, figure in figures.items()}
+    pictures = {title: pages.image(as_png(figure), title) for title, figure in figures.items()}
     alarm, headline = not reasons.empty, summarize(reasons.head(1))
     return pages.page(
         f"Monitoring of {about.get('Model', 'a model')}",
@@ -115,9 +115,3 @@ def _columns(table: pd.DataFrame) -> str:
     shown["p_value"] = ["" if pd.isna(value) else chance(value) for value in table["p_value"]]
     heads = {str(name): HINTS.get(name, "") for name in shown}
     return pages.table(heads, (map(pages.escape, map(str, row)) for row in shown.to_numpy()))
-
-
-def _picture(figure: Figure, title: str) -> str:
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=100)
-    return pages.image(png.getvalue(), title)
