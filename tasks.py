@@ -4,12 +4,14 @@ The first task sets up .venv from environment.yml. Only the standard library is 
 Python can read this file too: which Python fits is checked before anything is installed.
 """
 
+import contextlib
 import inspect
 import os
 import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -25,8 +27,11 @@ PYTEST = "python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reord
 TASKS = {
     "setup": ["Set up .venv, as every other task does first"],
     "run": ["Run the pipeline; takes the options of `mlflow run .`", "mlflow run ."],
-    "ui": ["Look at the runs in the browser", "mlflow ui --backend-store-uri sqlite:///mlflow.db"],
-    "test": ["Run the tests, two files at a time", PYTEST + "'not nightly'"],
+    "ui": [
+        "Look at the runs in the browser",
+        "mlflow ui --backend-store-uri sqlite:///mlflow.db --uvicorn-opts '--log-level warning'",
+    ],
+    "test": ["Run the tests: 10 to 20 minutes on two cores", PYTEST + "'not nightly'"],
     "test-fast": ["Run the quick tests: one minute", PYTEST + "'not slow and not nightly'"],
     "test-nightly": ["Run what `test` leaves out: clusters, conda, browser", PYTEST + "nightly"],
     "lint": [
@@ -60,9 +65,14 @@ def main(task: str = "help", *typed: str) -> int:
         commands[0] += ["--env-manager", "local"]
     elif task == "lint":
         variables["PYTHONPATH"] = "src"
+    elif task.startswith("test"):
+        print(TASKS[task][0], flush=True)
     elif task == "ui":
         # Nothing here uses MLflow's eight processes for jobs, which end with tracebacks
         variables["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+        # One reader; more would take longer to start, and each would print the same warning
+        of_one = {"MLFLOW_WORKERS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        variables = {**of_one, "PYTHONWARNINGS": "ignore", **variables}
         # macOS itself answers at 5000
         ports = (str(port) for port in range(5000, 5100) if not answers(port))
         variables["MLFLOW_PORT"] = os.environ.get("MLFLOW_PORT") or next(ports)
@@ -88,13 +98,25 @@ def answers(port: int) -> bool:
 
 
 def show(port: str) -> None:
-    """Print the address of MLflow's page, and open it where there is a desktop."""
-    print(f"MLflow's page: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    """Wait for MLflow's page, print its address, and open it where there is a desktop."""
+    print("Starting MLflow's page, which takes 5 to 30 seconds", flush=True)
     while not answers(int(port)):
         time.sleep(0.2)
+    url = f"http://127.0.0.1:{port}/{page_of_last_run(ROOT / 'mlflow.db')}"
+    print(f"MLflow's page: {url} (Ctrl-C ends it)", flush=True)
     has_desktop = {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}
     if has_desktop or sys.platform in ("win32", "darwin"):
-        webbrowser.open("http://127.0.0.1:" + port)
+        webbrowser.open(url)
+
+
+def page_of_last_run(database: Path) -> str:
+    """Where the experiment of the newest run is; MLflow's start page is about other things."""
+    newest, query = None, "SELECT experiment_id FROM runs ORDER BY start_time DESC LIMIT 1"
+    with contextlib.suppress(sqlite3.Error):  # the runs may be elsewhere
+        address = f"{database.as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as store:
+            newest = store.execute(query).fetchone()
+    return f"#/experiments/{newest[0]}/runs?workflowType=machine_learning" if newest else ""
 
 
 def set_up(task: str) -> None:

@@ -25,7 +25,8 @@ def delete(folder: Path, part: str) -> None:
     for name in re.findall("`(.*?)`", files):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        edit(folder / "README.md", without_lines, f"── {path.name} ")
+        for document in ("README.md", "MLpipeline.md"):
+            edit(folder / document, without_lines, f"── {path.name} ")
     for file, text in re.findall("`(.*?): (.*?)`", lines):
         is_yaml = file.endswith(".yaml") or file == "MLproject"
         edit(folder / file, without_key if is_yaml else without_lines, text)

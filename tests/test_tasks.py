@@ -2,8 +2,10 @@
 
 import ast
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from conftest import ROOT
@@ -81,6 +83,17 @@ class TestRunning:
 
     def test_a_status_is_that_of_the_command(self):
         assert tasks.execute([sys.executable, "-c", "raise SystemExit(7)"], None) == 7
+
+
+def test_the_page_is_that_of_the_newest_run(tmp_path):
+    assert tasks.page_of_last_run(tmp_path / "mlflow.db") == ""
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
+        store.execute("CREATE TABLE runs (experiment_id INTEGER, start_time BIGINT)")
+        assert tasks.page_of_last_run(tmp_path / "mlflow.db") == ""
+        store.executemany("INSERT INTO runs VALUES (?, ?)", [(0, 10), (7, 12), (1, 11)])
+        store.commit()
+    page = tasks.page_of_last_run(tmp_path / "mlflow.db")
+    assert page == "#/experiments/7/runs?workflowType=machine_learning"
 
 
 def move_to(root, monkeypatch):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import COMPONENTS, ROOT
 from documents import commands
 
 import tasks
 from _utils.pipeline.compose import compose_config, hydra_arguments
 
+README = (ROOT / "README.md").read_text()
 DOCS = ["README.md", "MLpipeline.md", "CONTRIBUTING.md"]
 DOCS += ["notebooks/README.md", "cookie-mlflow-step/README.md"]
 
@@ -46,8 +47,8 @@ def test_files_that_are_named_exist(document):
     assert not missing
 
 
-def test_the_tree_of_the_readme_is_that_of_the_repository():
-    tree = re.search(r"├── MLproject.*?```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+def test_the_tree_is_that_of_the_repository():
+    tree = re.search(r"├── MLproject.*?```", (ROOT / "MLpipeline.md").read_text(), re.DOTALL)[0]
     top = re.findall(r"^[├└]── ([\w.-]+)", tree, re.MULTILINE)
     inner = re.findall(r"^    [├└]── (\w+)", tree, re.MULTILINE)
     assert all((ROOT / name).exists() for name in top)
@@ -68,6 +69,8 @@ def test_commands_name_what_exists():
                 overrides += overrides_of(ROOT / project, options)
             case ["python", "main.py", *arguments]:
                 overrides += hydra_arguments(arguments)
+            case ["python", "tasks.py", "run", *options]:
+                overrides += overrides_of(ROOT, options)
             case ["python", "tasks.py", *words]:
                 assert {*words} <= {*tasks.TASKS}, command
             case ["cookiecutter", template, "-o", folder]:
@@ -105,4 +108,30 @@ def overrides_of(project: Path, options: list[str]) -> list[str]:
 
 
 def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text().splitlines()) < 310
+    assert len(README.splitlines()) <= 330
+
+
+def test_the_component_of_the_readme_is_that_of_the_repository():
+    source = (ROOT / "src/data_split/run.py").read_text()
+    project = (ROOT / "src/data_split/MLproject").read_text()
+    config = (ROOT / "config.yaml").read_text()
+    (values,) = re.findall(r"^  # [^\n]*\n  data_split:\n(?:    .*\n)+", config, re.MULTILINE)
+    blocks = re.findall(r"^```(?:python|yaml)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert blocks == [source, project, values]
+
+
+def test_the_badges_are_true():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())
+    matrix = workflow["jobs"]["systems"]["strategy"]["matrix"]
+    pythons, systems, licence = re.findall(r"^!\[(.*?)\]\(https://img", README, re.MULTILINE)
+    assert pythons == f"Python {matrix['python'][0]} to {matrix['python'][-1]}"
+    tested = {"ubuntu-latest": "Linux", "macos-latest": "macOS", "windows-latest": "Windows"}
+    assert systems == ", ".join(tested[each] for each in matrix["os"])
+    assert licence == f"License {(ROOT / 'LICENSE').read_text().split()[0]}"
+
+
+def test_the_terminal_of_the_readme_shows_the_components():
+    """Else make the pictures again: python resources/images/draw.py."""
+    picture = (ROOT / "resources/images/terminal.svg").read_text()
+    assert [name for name in COMPONENTS if name not in picture] == []
+    assert "url(" not in picture.replace("url(#", "")  # it asks no other host

@@ -93,6 +93,7 @@ def infer(data: str, target: str, root: Path) -> NewTable:
     from _utils.artifacts import use_artifact
     from _utils.pipeline.component import Component
     from _utils.pipeline.execute import run_component
+    from _utils.pipeline.log import Log
     from _utils.pipeline.runs import env_manager_of
     from _utils.pipeline.server import open_tracking_store
     from _utils.project import read_project
@@ -106,7 +107,7 @@ def infer(data: str, target: str, root: Path) -> NewTable:
     with mlflow.start_run(run_id=launched or None, run_name=None if launched else "new_project"):
         run = mlflow.active_run()
         component = Component(folder.name, folder, parameters, project=read_project(folder))
-        result = run_component(component, run, env_manager_of(run))
+        result = run_component(component, run, env_manager_of(run), Log())
         if result.failed:
             raise UserError(
                 "The table could not be read as data with that target, see above. Nothing was "

@@ -37,7 +37,7 @@ from _utils.example.what_goes import (
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMIT_FIRST = "Commit it first (git add --all && git commit), so that git can undo this."
-NEXT_OF_EMPTY = "Next: cookiecutter cookie-mlflow-step -o src, then mlflow run ."
+NEXT_OF_EMPTY = "Next: cookiecutter cookie-mlflow-step -o src, then python tasks.py run"
 
 
 def main(name: str, data: str = "", target: str = "") -> None:
@@ -65,7 +65,7 @@ def main(name: str, data: str = "", target: str = "") -> None:
     print("Runs of the example are still in mlflow.db and mlruns. Delete both to start fresh.")
     if table:
         print(f"What each column is stands in {contract_file(name)}: correct what is wrong.")
-    print("Next: mlflow run ." if table else NEXT_OF_EMPTY)
+    print("Next: python tasks.py run" if table else NEXT_OF_EMPTY)
 
 
 def edited_files(name: str, table: NewTable | None, tracked: set[str]) -> dict[str, str]:
