@@ -67,7 +67,7 @@ def go(args: argparse.Namespace) -> None:
         "Target": f"{contract.target} ({contract.task})",
     }
     metrics = MlflowClient().get_run(current_run_id()).data.metrics  # with the champion's
-    mlflow.log_text(make_page(about, promoted, reason, evaluation, metrics), "evaluation.html")
+    mlflow.log_text(make_page(about, promoted, decision, evaluation, metrics), "evaluation.html")
     print(decision)
 
 

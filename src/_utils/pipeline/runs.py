@@ -54,7 +54,7 @@ MAX_TAG = 5000  # characters; MLflow takes 8000
 def pipeline_run(config: DictConfig) -> Iterator[Run]:
     """The MLflow run that the components are children of; it ends FAILED if anything is raised.
 
-    A fault ends the process with status 1, except within a sweep, whose other jobs go on.
+    A fault ends the process (status 1), but no sweep; if no component had started it leaves no run.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; main.py ends.

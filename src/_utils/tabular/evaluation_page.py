@@ -35,7 +35,7 @@ HINTS = {
 def make_page(
     about: dict[str, str],
     promoted: bool,
-    reason: str,
+    decision: str,
     evaluation: Evaluation,
     metrics: Mapping[str, float],
 ) -> str:
@@ -44,7 +44,7 @@ def make_page(
     Args:
         about: What was evaluated on what, as label and text.
         promoted: Whether the model became the champion.
-        reason: Why, or why not.
+        decision: That it did or did not, and why.
         evaluation: What was measured.
         metrics: The metrics of the run, with those that start with `champion_` and so on.
 
@@ -56,7 +56,7 @@ def make_page(
     pictures.pop("feature importance", None)  # is a table here
     return pages.page(
         f"Evaluation of {about.get('Model', 'a model')}",
-        f"{'Promoted' if promoted else 'Did not promote'} {reason}",
+        decision,
         pages.section("Scores on the test data", *_scores(contract, metric, metrics)),
         pages.section("Figures", *(pages.image(png, name) for name, png in pictures.items())),
         pages.section("Which columns matter?", *_columns(contract, metric, evaluation.importance)),

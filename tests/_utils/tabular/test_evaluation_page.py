@@ -37,7 +37,9 @@ def rows_of(page: str) -> list[list[str]]:
 def test_scores_stand_beside_baseline_and_champion():
     metrics = {"baseline_mae": 6, "champion_mae": 1.75, "challenger_mae": 1.625}
     measured = evaluation()
-    page = make_page({}, False, "version 2: why", measured, measured.metrics | metrics)
+    page = make_page(
+        {}, False, "Did not promote version 2: why", measured, measured.metrics | metrics
+    )
     assert '<h1 class="plain">Did not promote version 2: why</h1>' in page
     rows = rows_of(page)
     assert ["MAE (km)", "1.500", "1.250 to 12,345.7", "1.750", "6.000", "lower"] in rows
@@ -47,7 +49,7 @@ def test_scores_stand_beside_baseline_and_champion():
 
 def test_the_first_model_has_no_champion_and_groups_are_optional():
     measured = evaluation(groups=pd.DataFrame(), importance=pd.DataFrame())
-    page = make_page({}, True, "version 1: why", measured, measured.metrics)
+    page = make_page({}, True, "Promoted version 1: why", measured, measured.metrics)
     assert '<h1 class="good">Promoted version 1: why</h1>' in page
     assert ["R2", "0.800", "", "", "higher"] in rows_of(page)
     assert "champion" not in page and "weak" not in page and "matter" not in page
