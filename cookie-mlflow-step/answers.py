@@ -13,6 +13,7 @@ import yaml
 
 KINDS = {".py": "script", ".ipynb": "notebook", ".sh": "executable"}
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
+DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # no file's name on Windows
 # What the files of a component use themselves, and what Jupyter puts into each notebook
 TAKEN = {
     *("help", "json", "sys", "mlflow", "Path", "int", "float", "In", "Out", "get_ipython"),
@@ -121,6 +122,8 @@ def name_faults(name: str) -> list[str]:
         why = "it is a module of Python's own"
     elif name == "all":
         why = "`steps=all` runs all components"
+    elif DEVICE.fullmatch(name):
+        why = "Windows reserves it"
     if not why:
         return []
     return [f"step_name '{name}' cannot be a component's name: {why}."]
@@ -135,6 +138,8 @@ def script_faults(script: str) -> list[str]:
         why = f"its extension is one of {', '.join(KINDS)}"
     elif stem in sys.stdlib_module_names or stem in ("mlflow", "pandas"):
         why = "Python would import it instead of the module of that name"
+    elif DEVICE.fullmatch(stem):
+        why = "Windows reserves it"
     else:
         return []
     return [f"script_name '{script}' is not allowed: {why}."]

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -243,6 +244,12 @@ def store_of(folder: Path) -> Store:
     from sqlalchemy.engine import URL
 
     return Store(str(URL.create("sqlite", database=str(folder / "mlflow.db"))))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What functions leave in the temporary folder lies with the tests' own files, which go."""
+    tempfile.tempdir = str(tmp_path_factory.mktemp("scratch"))
 
 
 @pytest.fixture(autouse=True)

@@ -175,7 +175,7 @@ class PostgreSQL:
         self.port = free_port()
         # It refuses to work for root; another user cannot look into pytest's folders
         user = "nobody" if os.geteuid() == 0 else None
-        self.folder = tempfile.TemporaryDirectory(prefix="postgresql-")
+        self.folder = tempfile.TemporaryDirectory(prefix="postgresql-", dir="/tmp")
         data = self.folder.name
         if user:
             shutil.chown(data, user)

@@ -57,7 +57,7 @@ def type_on_windows(wine: Path):
 @pytest.fixture(scope="module")
 def project(ran_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the pipeline ran once, on Linux."""
-    folder = tmp_path_factory.mktemp("windows") / "project"
+    folder = tmp_path_factory.mktemp("windows") / "Zoë Müller/my project"
     shutil.copytree(ran_once, folder, ignore=shutil.ignore_patterns("mlruns"))
     return folder
 

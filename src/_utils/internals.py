@@ -1,4 +1,4 @@
-"""Every non-public name of MLflow and Hydra that this project uses.
+"""Every non-public name of MLflow, Hydra and scikit-learn that this project uses.
 
 Each function says why the name is needed and what breaks without it; `test_internals.py` tries all
 of them, so a new version of a package is a job in this one file. The imports are inside the
@@ -148,15 +148,19 @@ def shell_error() -> type[Exception]:
     return ShellCommandException
 
 
-def backend_parts() -> tuple[Any, Any, Any]:
-    """Where MLflow starts a component's command, its backends by name, and their base class.
+def backend_parts() -> tuple[Any, Any]:
+    """Where MLflow starts a component's command, and its backends by name.
 
     The public entry points for backends know neither how a command is started nor another `local`.
     """
     from mlflow.projects.backend import loader, local
-    from mlflow.projects.backend.abstract_backend import AbstractBackend
 
-    return local, loader, AbstractBackend
+    return local, loader
+
+
+def start_commands_by(start: Callable[..., Any]) -> None:
+    """Let this function start a component's command, in place of MLflow's."""
+    backend_parts()[0]._run_entry_point = start
 
 
 def run_for_project(experiment_id: str, uri: str, entry_point: str, params: dict[str, str]) -> str:
@@ -173,11 +177,21 @@ def scoring_server() -> Any:
     return scoring_server
 
 
+def check_parameters(estimator: Any) -> None:
+    """Raise ValueError if a parameter of a scikit-learn estimator is wrong, as fit() does first."""
+    estimator._validate_params()
+
+
 def hydra_flags() -> Any:
     """The parser of Hydra's command line; the public API takes no arguments."""
     from hydra._internal.utils import get_args_parser
 
     return get_args_parser()
+
+
+def is_hydra_flag(option: str) -> bool:
+    """Whether Hydra's command line has an option such as `--multirun`."""
+    return option in hydra_flags()._option_string_actions
 
 
 def parse_overrides(texts: list[str]) -> list[Override]:

@@ -10,14 +10,17 @@ from _utils.project import TYPES as TYPES_OF_MLPROJECTS
 
 
 @pytest.mark.parametrize(
-    "name", ["", "../a", "a\\b", "a.b", "a b", "ä", "1a", "_a", "class", "json", "on", "a" * 101]
+    "name",
+    ["", "../a", "a\\b", "a.b", "a b", "ä", "1a", "_a", "class", "json", "on", "a" * 101, "Aux"],
 )
 def test_names(name):
     (fault,) = all_faults(name, "run.py", "")
     assert f"step_name '{name}' cannot be a component's name" in fault
 
 
-@pytest.mark.parametrize("script", ["", "a/run.py", "../run.py", "run", "run.R", "json.py"])
+@pytest.mark.parametrize(
+    "script", ["", "a/run.py", "../run.py", "run", "run.R", "json.py", "con.py"]
+)
 def test_scripts(script):
     (fault,) = all_faults("my_step", script, "")
     assert f"script_name '{script}' is not allowed" in fault

@@ -62,7 +62,8 @@ class Browser:
         options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
         if os.geteuid() == 0:
             options.add_argument("--no-sandbox")
-        self.folder = tempfile.TemporaryDirectory(prefix="browser-")  # it leaves files behind
+        # It leaves files behind; a socket needs a short path
+        self.folder = tempfile.TemporaryDirectory(prefix="browser-", dir="/tmp")
         places = dict.fromkeys(["HOME", "TMPDIR"], self.folder.name)
         service = webdriver.ChromeService(DRIVER, env={**os.environ, **places})
         self.driver = webdriver.Chrome(options, service)

@@ -191,7 +191,7 @@ class TestData:
             check_data(data, target, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["1st", "my-project", "null", "a b", "../x"])
+@pytest.mark.parametrize("name", ["1st", "my-project", "null", "a b", "../x", "Con"])
 def test_what_cannot_be_a_name_is_told(name):
     told = f"'{name}' is not allowed as the name of a project. Use letters"
     with pytest.raises(UserError, match=told):

@@ -11,9 +11,9 @@ UTILS = ROOT / "src/_utils"
 # core aims at 2000, all at 3600
 BUDGETS = {
     "main.py": 89,
-    "the core": 4902,
+    "the core": 4901,
     "pages": 620,
-    "all but tabular, example and pages": 7243,
+    "all but tabular, example and pages": 7242,
 }
 
 

@@ -1,7 +1,6 @@
 """The words of a component: log_artifact and use_artifact, between a store and the index."""
 
 import json
-import re
 import sys
 import time
 from dataclasses import replace
@@ -13,15 +12,13 @@ from mlflow.exceptions import MlflowException
 
 from _utils.artifacts import index
 from _utils.artifacts.digests import content_of, digest_of
-from _utils.artifacts.index import MODEL_TYPE, PINNED, TAKEN, Artifact, current_run_id
+from _utils.artifacts.index import FORBIDDEN, MODEL_TYPE, PINNED, TAKEN, Artifact, current_run_id
 from _utils.artifacts.stores import chosen_store, is_present, store
 from _utils.environment import told
 from _utils.errors import UserError
 
 __all__ = ["MODEL_TYPE", "TAKEN", "is_present"]
 AGAIN = "Publish it again: run its component with main.rerun=[<component>]."
-# What a file name cannot have in the URIs of some stores, or on Windows
-FORBIDDEN = re.compile(r'[\x00-\x1f#%?*:"<>|\\]|[ .]$')
 
 
 def log_artifact(
@@ -133,6 +130,6 @@ def _check_files(path: Path, name: str) -> None:
         if FORBIDDEN.search(file.name) or (file != path and file.is_symlink() and file.is_dir()):
             raise UserError(
                 f"Artifact '{name}' cannot have {str(file)!r}, which not every store keeps: name "
-                'the file without # % ? * : " < > | \\ and without a dot or space at the end; '
-                "publish a copy instead of a link to a folder."
+                'the file without # % ? * : " < > | \\, without a dot or space at the end, and not '
+                "as Windows' CON or aux.csv; publish a copy instead of a link to a folder."
             )

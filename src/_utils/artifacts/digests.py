@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 BLOCK = 1 << 20  # bytes read at once
-META = "registered_model_meta"  # MLflow adds this file to a model that it loads by models:/...
+# What MLflow adds to a model that it loads by models:/..., and file managers to any folder
+NO_CONTENT = re.compile(r"registered_model_meta|(.*/)?(\.DS_Store|Thumbs\.db|desktop\.ini)")
 
 
 def digest_of(path: Path) -> str:
@@ -22,7 +24,7 @@ def content_of(path: Path) -> dict[str, Path]:
     walk = os.walk(path, followlinks=True)
     files = (Path(folder, name) for folder, _, names in walk for name in names)
     content = {file.relative_to(path).as_posix(): file for file in files if file.is_file()}
-    return {relative: file for relative, file in content.items() if relative != META}
+    return {name: file for name, file in content.items() if not NO_CONTENT.fullmatch(name)}
 
 
 def digest_of_files(files: Mapping[str, Any], open_: Callable[[Any, str], Any]) -> str:

@@ -21,6 +21,8 @@ LATEST = "latest"
 PINNED = "ARTIFACTS_PINNED"  # variable: main.py has replaced `latest` and aliases by versions
 MODEL_TYPE = "model"  # the type of artifacts that are executed when they are loaded
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+# What no file name can have in some store's URIs, or on Windows, where aux.csv is a device
+FORBIDDEN = re.compile(r'(?i)[\x00-\x1f#%?*:"<>|\\]|[ .]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)')
 DIGEST = re.compile(r"[0-9a-f]{12}")
 TAKEN = re.compile(r"[0-9a-f]{12}|v\d+")  # looks like a version, here or at W&B
 NEWEST = "attributes.end_time DESC"
@@ -54,10 +56,11 @@ class Artifact:
 
 def check_name(name: str) -> str:
     """Return the name; raise UserError if an artifact cannot have it."""
-    if NAME.fullmatch(name):
+    if NAME.fullmatch(name) and not FORBIDDEN.search(name):
         return name
     raise UserError(
-        f"'{name}' cannot be an artifact's name: use letters, digits, '_', '-' and '.'."
+        f"'{name}' cannot be an artifact's name: use letters, digits, '_', '-' and '.', no dot at "
+        "the end, and no name that Windows reserves, such as CON or aux.csv."
     )
 
 

@@ -104,7 +104,9 @@ def edited_files(name: str, table: NewTable | None, tracked: set[str]) -> dict[s
 
 def check_name(name: str) -> None:
     """Raise UserError if MLflow, conda, YAML or W&B would not accept the name of the project."""
-    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or yaml.safe_load(name) != name:
+    is_device = re.fullmatch(r"(?i)con|prn|aux|nul|com\d|lpt\d", name)  # on Windows
+    is_word = re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII)
+    if not is_word or is_device or yaml.safe_load(name) != name:
         raise UserError(
             f"'{name}' is not allowed as the name of a project. Use letters, digits and _, and "
             "start with a letter, as in mlflow run . -e new_project -P name=churn."

@@ -20,14 +20,14 @@ from typing import Any
 
 from _utils.capabilities import has_capability, load_capability
 from _utils.environment import told
-from _utils.internals import backend_parts
+from _utils.internals import backend_parts, start_commands_by
 from _utils.pipeline.warm import start_component
 
 BACKENDS = {"slurm": "backends.slurm", "kubernetes": "backends.kubernetes"}
 # MLflow has backends of these names itself, and takes no other for them
 MLFLOWS_NAMES = {"kubernetes": "kubernetes-job"}
 
-local, loader, _ = backend_parts()
+local, loader = backend_parts()
 
 
 class LocalBackend(local.LocalBackend):  # type: ignore[misc, name-defined]
@@ -48,7 +48,7 @@ class LocalBackend(local.LocalBackend):  # type: ignore[misc, name-defined]
         mlflows = {value for name, value in vars(local).items() if name.startswith("PROJECT_")}
         self.options = {k: value for k, value in backend_config.items() if k not in mlflows}
         config = backend_config | {local.PROJECT_SYNCHRONOUS: True}
-        local._run_entry_point = self.start
+        start_commands_by(self.start)
         return super().run(project_uri, entry_point, params, version, config, *others)
 
     def start(self, command: str, folder: str, experiment_id: str, run_id: str) -> Any:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from _utils.capabilities import load_capability
 from _utils.command_line import rejoined
 from _utils.errors import UserError
-from _utils.internals import hydra_flags, parse_overrides, quoted
+from _utils.internals import hydra_flags, is_hydra_flag, parse_overrides, quoted
 from _utils.pipeline.config import keys_of, read_config, unknown_key
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
     Raises:
         UserError: Neither has such a flag, as with `-P step=a`.
     """
-    hydras = hydra_flags()._option_string_actions
     flags, rest, overrides = [], [], []
     for argument in rejoined(arguments):
         option, equals, value = argument.partition("=")
@@ -55,7 +54,7 @@ def hydra_arguments(arguments: list[str]) -> list[str]:
         elif option == "--hydra-options":
             for token in split_options(value):
                 (overrides if is_override(token) else flags).append(token)
-        elif option.startswith("--") and option not in hydras:
+        elif option.startswith("--") and not is_hydra_flag(option):
             name = option.removeprefix("--")
             raise UserError(f"unknown parameter '{name}': there are steps and hydra_options.")
         else:

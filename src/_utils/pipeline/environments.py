@@ -3,11 +3,7 @@
 Beside an environment lies `<name>.users`, the repositories that use it. MLflow takes any folder of
 the right name for a finished environment, so one whose creation was killed has to be removed.
 
-As a script this file removes the environments that only this project uses, and nothing else:
-
-mlflow run . -e clean_envs               lists them, and asks
-mlflow run . -e clean_envs -P yes=true   removes them
-
+`mlflow run . -e clean_envs` runs this file, which removes those that only this project uses.
 Only the standard library is imported at the top: main.py looks for missing packages with this.
 """
 

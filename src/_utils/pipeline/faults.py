@@ -22,6 +22,7 @@ from _utils.models.registry import find_version
 from _utils.pipeline.component import Component
 from _utils.pipeline.environments import check_command
 from _utils.project import Parameter
+from _utils.tabular.fetch import local_path
 from _utils.variables import own_text
 
 BACKENDS = ("local", "slurm", "kubernetes", "databricks")  # where components run
@@ -126,9 +127,9 @@ def in_value(component: Component, parameter: Parameter) -> Iterator[str]:
 
 def check_place(value: str, root: Path) -> None:
     """Raise UserError if a value is neither a URL nor the path of what there is."""
-    if "://" not in value and not (root / Path(value).expanduser()).exists():
+    if (path := local_path(value)) and not os.path.exists(root / path):  # noqa: PTH110
         raise UserError(
-            f"there is no file '{root / value}'. A path starts at the repository's folder; "
+            f"there is no file '{root / path}'. A path starts at the repository's folder; "
             "anything else needs its scheme, such as https://."
         )
 

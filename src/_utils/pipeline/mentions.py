@@ -9,7 +9,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-from urllib.request import url2pathname
+
+from _utils.tabular.fetch import local_path
 
 # Names that run or read what a value chooses, wherever they appear in a component's source
 COMPUTED = {
@@ -152,5 +153,4 @@ def words_of(text: str, mark: str = r"[/\\]") -> Iterator[str]:
     """A text, and the parts of it that may be paths since they have this mark."""
     parts = re.split(SEPARATOR, text) + re.split(rf"\s|{SEPARATOR}", text)
     for part in dict.fromkeys([text, *(part for part in parts if re.search(mark, part))]):
-        path = re.sub("^file:(//(localhost)?)?", "", part)
-        yield url2pathname(path) if path != part else part
+        yield local_path(part) or part

@@ -83,9 +83,7 @@ def metrics_to_compare(result: Result, objective: str | None) -> dict[str, float
 
 def value_of(metric: str, results: list[Result]) -> float | None:
     """A metric of a component, as `component.metric`, if there is one."""
-    values = {
-        f"{each.name}.{key}": value for each in results for key, value in each.metrics.items()
-    }
+    values = {f"{each.name}.{key}": n for each in results for key, n in each.metrics.items()}
     return values.get(metric)
 
 

@@ -114,13 +114,8 @@ def _is_whole(component: Component, run: Run) -> bool:
 
 def explain(component: Component, key: dict[str, Any], experiment_id: str) -> list[str]:
     """Why no run can serve again: what is different from the component's last run."""
-    last = MlflowClient().search_runs(
-        [experiment_id],
-        f"attributes.run_name = '{component.name}' and attributes.status = 'FINISHED' "
-        f"and tags.{CACHE_KEY} != ''",
-        order_by=["attributes.end_time DESC"],
-        max_results=1,
-    )
+    query = f"attributes.run_name = '{component.name}' and tags.{CACHE_KEY} != '' and {FINISHED}"
+    last = MlflowClient().search_runs([experiment_id], query, order_by=[NEWEST], max_results=1)
     if not last:
         return ["never ran"]
     try:

@@ -13,28 +13,14 @@ from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
+from _utils import internals
 from _utils.capabilities import load_capability
 from _utils.environment import tell, told
 from _utils.errors import UserError, explain
-from _utils.internals import (
-    PARENT_RUN_ID,
-    PROJECT_ENV,
-    RUN_NAME,
-    RUN_NOTE,
-    is_made_up_name,
-    outside_notebooks,
-)
 from _utils.masking import without_secrets
+from _utils.pipeline import record
 from _utils.pipeline.dead_runs import LAUNCHER, PROCESS, close_dead_runs, process_tag
 from _utils.pipeline.processes import RUN_ID, SWEEP, faults_told, launcher
-from _utils.pipeline.record import (
-    OVERRIDES,
-    VALUES,
-    as_params,
-    digest_of_values,
-    name_of,
-    typed_overrides,
-)
 from _utils.pipeline.report import console
 from _utils.pipeline.server import check_machine, open_tracking_store, serve_tracking_store
 from _utils.pipeline.summary import PAGE, print_new_data_hint, print_ui_hint
@@ -59,16 +45,18 @@ def pipeline_run(config: DictConfig) -> Iterator[Run]:
     Raises:
         Interrupted: Ctrl-C or SIGTERM; main.py ends.
     """
-    typed = typed_overrides()
+    typed = record.typed_overrides()
     sweep_id = told(SWEEP)
     if sweep_id:
         run = load_capability("sweeps.jobs", SWEEP).start_job_run(sweep_id)
     else:
-        run = start_top_run(config, name_of(config.main.steps, typed))
+        run = start_top_run(config, record.name_of(config.main.steps, typed))
     status = 0
     try:
-        mlflow.log_params(as_params(typed))
-        mlflow.set_tags({OVERRIDES: json.dumps(typed), VALUES: digest_of_values(config)})
+        mlflow.log_params(record.as_params(typed))
+        mlflow.set_tags(
+            {record.OVERRIDES: json.dumps(typed), record.VALUES: record.digest_of_values(config)}
+        )
         yield run
         mlflow.end_run("FINISHED")
     except Exception as error:
@@ -95,7 +83,7 @@ def is_of_no_use(run: Run) -> bool:
     """Whether no component of a failed pipeline has started, so that its run shows nothing."""
     if run.info.run_id == RUN_ID:
         return False  # `mlflow run` made it, and will end it
-    of_run = f"tags.`{PARENT_RUN_ID}` = '{run.info.run_id}'"
+    of_run = f"tags.`{internals.PARENT_RUN_ID}` = '{run.info.run_id}'"
     return not MlflowClient().search_runs([run.info.experiment_id], of_run, max_results=1)
 
 
@@ -119,9 +107,9 @@ def start_top_run(config: DictConfig, name: str) -> mlflow.ActiveRun:
             experiment = mlflow.set_experiment(config.main.experiment_name)
         if count := close_dead_runs():
             console.print(f"Marked {count} interrupted runs as KILLED.", style="dim")
-    if launched and not is_made_up_name(launched.info.run_name):
+    if launched and not internals.is_made_up_name(launched.info.run_name):
         name = launched.info.run_name
-    tags = {RUN_NAME: name}
+    tags = {internals.RUN_NAME: name}
     if launched and launched.info.experiment_id != experiment.experiment_id:
         return take_over(launched, experiment, tags)
     return start_run(tags, run_id=launched.info.run_id if launched else None)
@@ -145,14 +133,14 @@ def take_over(launched: Run, experiment: Experiment, tags: dict[str, str]) -> ml
     mlflow.log_params(recorded(launched.data.params))
     note = f"Only started the run {run.info.run_id} of the experiment '{experiment.name}'."
     name = f"launcher of {experiment.name}"
-    tags = {PROCESS: process_tag(launcher()), RUN_NAME: name, RUN_NOTE: note}
+    tags = {PROCESS: process_tag(launcher()), internals.RUN_NAME: name, internals.RUN_NOTE: note}
     MlflowClient().log_batch(launched.info.run_id, tags=[RunTag(*tag) for tag in tags.items()])
     return run
 
 
 def start_run(tags: dict[str, str], **options: Any) -> mlflow.ActiveRun:
     """Start a run that this process will end, with no secret in its tags."""
-    with outside_notebooks():
+    with internals.outside_notebooks():
         run = mlflow.start_run(tags=tags | {PROCESS: process_tag()}, **options)
     mask_tags(run)
     return run
@@ -164,7 +152,7 @@ def make_experiment(name: str) -> None:
         serve_tracking_store()
         server = MlflowClient(told("MLFLOW_TRACKING_URI", mlflow.get_tracking_uri()))
         with suppress(MlflowException):  # another pipeline has just created it
-            server.create_experiment(name, tags={RUN_NOTE: ABOUT_EXPERIMENT})
+            server.create_experiment(name, tags={internals.RUN_NOTE: ABOUT_EXPERIMENT})
 
 
 def find_experiment(name: str) -> Experiment | None:
@@ -191,4 +179,4 @@ def mask_tags(run: Run) -> None:
 
 def env_manager_of(run: Run | None) -> str:
     """The environment manager that the pipeline was started with, and its components run under."""
-    return run.data.tags.get(PROJECT_ENV, "local") if run else "local"
+    return run.data.tags.get(internals.PROJECT_ENV, "local") if run else "local"

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
-from glob import glob
+from glob import glob, has_magic
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -147,8 +147,9 @@ def _named(word: str, bases: Iterable[Path]) -> list[Path]:
     """
     if NO_PATH.fullmatch(word):
         return []
-    path = str(Path(word).expanduser()) if word.startswith("~/") else word
-    pairs = [(base, each) for base in bases for each in {path: 0, word.lstrip("/"): 0}]
-    hits = (base / hit for base, path in pairs for hit in glob(path, root_dir=base))  # noqa: PTH207
-    used = dict.fromkeys(Path(os.path.normpath(hit)) for hit in hits if hit.exists())
+    pairs = [(base, path) for base in bases for path in {word: 0, word.lstrip("/"): 0}]
+    found = [base / path for base, path in pairs]  # a name may be like a pattern: `data [1].csv`
+    for base, path in (pair for pair in pairs if has_magic(pair[1])):
+        found += [base / hit for hit in glob(path, root_dir=base)]  # noqa: PTH207
+    used = dict.fromkeys(Path(os.path.normpath(hit)) for hit in found if os.path.exists(hit))  # noqa: PTH110
     return [path for path in used if not SYSTEM.fullmatch(str(path))]

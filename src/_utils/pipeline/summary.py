@@ -1,6 +1,7 @@
 """What the terminal shows at the end: the summary, where to look, what to do next."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import mlflow
 from mlflow.entities import RunInfo
@@ -33,8 +34,7 @@ def print_summary(planned: list[str], results: list[Result], before: dict[str, f
     table = Table("component", "status", "seconds", *apart, "key metrics", title="Pipeline")
     table.columns[0].min_width = max(map(len, planned))  # a name is shown whole
     for result in results:
-        color = "red" if result.failed else "green"
-        status = f"[{color}]{result.status}[/]"
+        status = f"[{'red' if result.failed else 'green'}]{result.status}[/]"
         environment = [f"{result.preparing:.1f}" for _ in apart]
         metrics = shown_metrics(result, before)
         table.add_row(result.name, status, f"{result.seconds:.1f}", *environment, metrics)
@@ -63,7 +63,7 @@ def number(value: float) -> str:
 def print_ui_hint(store_uri: str, run: RunInfo, page: str) -> None:
     """Say how to look at a page of a run, without the user and password that the URI may have."""
     command, store_uri = "", masked(store_uri)
-    if store_uri == f"sqlite:///{Path('mlflow.db').absolute().as_posix()}":
+    if unquote(store_uri) == f"sqlite:///{Path('mlflow.db').absolute().as_posix()}":
         command = "python tasks.py ui, then "
     elif "://" in store_uri and not store_uri.startswith("http"):
         command = f"{as_line(['mlflow', 'ui', '--backend-store-uri', store_uri])}, then "

@@ -1,11 +1,10 @@
 """Download a file, or find it on this machine."""
 
+import os
+import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.request import url2pathname
-
-import fsspec
-from fsspec.callbacks import TqdmCallback
 
 from _utils.errors import UserError
 from _utils.masking import masked, masked_text
@@ -28,11 +27,9 @@ def fetch(url: str, folder: Path) -> Path:
         UserError: The file does not exist, is empty, or could not be downloaded. A partial
             download is removed.
     """
-    # `C:\data\x.csv` has a colon but no `://`, so it is a path.
-    if "://" in url and not url.startswith("file://"):
+    if not (local := local_path(url)):
         return _download(url, folder)
-    local = url2pathname(url[7:]) if url.startswith("file://") else url
-    path = ROOT / Path(local).expanduser()
+    path = ROOT / local
     if path.is_dir():
         raise UserError(f"{path} is a folder. Name one file in it.")
     if not path.exists():
@@ -41,7 +38,18 @@ def fetch(url: str, folder: Path) -> Path:
     return path
 
 
+def local_path(url: str) -> str:
+    """The path that a `url` of this machine names, with `~` replaced; else empty."""
+    path = re.sub("^file:(//(localhost)?)?(?=/)", "", url)
+    if path != url:
+        return url2pathname(path)
+    return "" if "://" in url else os.path.expanduser(url)  # noqa: PTH111  # never an error
+
+
 def _download(url: str, folder: Path) -> Path:
+    import fsspec  # here and below: main.py needs only `local_path`
+    from fsspec.callbacks import TqdmCallback
+
     shown = masked(url)
     folder.mkdir(parents=True, exist_ok=True)
     partial = None

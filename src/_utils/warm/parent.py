@@ -17,6 +17,7 @@ Only the standard library is imported here: whatever else the parent has, all co
 
 import contextlib
 import gc
+import io
 import json
 import os
 import select
@@ -154,6 +155,10 @@ def become(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(OWN | {n: variables[n] for n in FREE & variables.keys()} | {"PWD": folder})
+    for name in "stdout", "stderr":  # the parent's own would seek, as /dev/null can and a pipe not
+        old = getattr(sys, name)
+        raw = io.FileIO(old.fileno(), "w", closefd=False)
+        setattr(sys, name, io.TextIOWrapper(raw, old.encoding, old.errors, write_through=True))
     show_as(request["name"], words)
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()  # else all components would draw the same; `random` does so itself

@@ -49,7 +49,9 @@ def test_an_alias_that_is_not_allowed(alias):
         set_alias("any:latest", alias)
 
 
-@pytest.mark.parametrize("name", ["", "a b.txt", "../a", "ä.txt", ".hidden", "a:b"])
+@pytest.mark.parametrize(
+    "name", ["", "a b.txt", "../a", "ä.txt", ".hidden", "a:b", "a.", "Aux.csv", "nul"]
+)
 def test_a_name_that_is_not_allowed(name, tmp_path):
     with pytest.raises(UserError, match="cannot be an artifact's name"):
         log_artifact(tmp_path, name=name or " ", type="text")

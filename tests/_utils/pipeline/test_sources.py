@@ -258,7 +258,8 @@ def test_what_tools_leave_in_a_component_is_neither_code_nor_committed(root):
     assert git("check-ignore", *paths, cwd=ROOT).splitlines() == paths
 
 
-def test_the_folder_for_temporary_files_is_no_source_whatever_tmpdir_says():
+def test_the_folder_for_temporary_files_is_no_source_whatever_tmpdir_says(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)  # not that of the tests
     assert all(map(SYSTEM.fullmatch, ["/tmp", "/private/tmp", tempfile.gettempdir()]))
     assert not SYSTEM.fullmatch("/tmp/data.csv")
 
@@ -280,6 +281,8 @@ def test_links_count_by_what_they_point_to(root):
         ("{root}/resources/data/a.csv", ["a.csv"]),
         ("file://{root}/resources/data/a.csv", ["a.csv"]),
         ("~/a%20b.csv", ["a%20b.csv"]),
+        ("{root}/home/a [1].csv", ["a [1].csv"]),
+        ("file://{root}/home/a%20[1].csv", ["a [1].csv"]),
         ("file://{root}/home/a%2520b.csv", ["a%20b.csv"]),
         ("resources/data", ["a.csv", "b.csv"]),
         ("resources/data/*.csv", ["a.csv"]),
@@ -296,6 +299,7 @@ def test_links_count_by_what_they_point_to(root):
 )
 def test_a_local_file_counts_whatever_its_parameter_is_called(root, monkeypatch, value, files):
     write(root / "home/a%20b.csv", "")
+    write(root / "home/a [1].csv", "")
     for variable in "HOME", "USERPROFILE":  # the latter is that of Windows
         monkeypatch.setenv(variable, str(root / "home"))
     found, reasons = named_by({"any": value.replace("{root}", str(root))}, root / "src/step")

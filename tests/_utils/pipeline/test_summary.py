@@ -1,5 +1,6 @@
 import math
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 from omegaconf import OmegaConf
@@ -52,11 +53,13 @@ def test_the_time_for_environments_is_apart_from_the_components():
     ],
 )
 def test_the_hint_leads_to_the_run_and_keeps_secrets(uri, told, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "Jörg Weiß"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_UI", "http://h:1/")
     with console.capture() as captured:
         run = SimpleNamespace(experiment_id="7", run_id="abc")
-        print_ui_hint(uri.format(folder=tmp_path.as_posix()), run, "a.html")
+        print_ui_hint(uri.format(folder=quote(folder.as_posix(), safe="/: ")), run, "a.html")
     place = "/#/experiments/7/runs/abc/artifacts/a.html?workflowType=machine_learning\n"
     assert told in captured.get() and place in captured.get()
     assert "ret@" not in captured.get()

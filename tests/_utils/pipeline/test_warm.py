@@ -31,6 +31,7 @@ print(json.dumps({
     "signals": [str(signal.getsignal(s)) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
     "files": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1],
     "filters": len(warnings.filters), "encoding": sys.stdout.encoding, "colors": colorsys.ONE_SIXTH,
+    "seekable": [sys.stdout.seekable(), sys.stderr.seekable()],
     "spoilt": [hasattr(json, "spoilt"), hasattr(random, "spoilt"), os.path.exists("spoilt")],
 }))
 """

@@ -73,7 +73,7 @@ def refusal(url, folder):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("form", ["{}", "file://{}"])
+@pytest.mark.parametrize("form", ["{}", "file://{}", "file://localhost{}", "file:{}"])
 def test_a_local_file_is_used_where_it_lies(tmp_path, form):
     (tmp_path / "my cars.csv").write_bytes(CSV)
     assert fetch(form.format(tmp_path / "my cars.csv"), tmp_path / "x") == tmp_path / "my cars.csv"

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, list_artifacts
 
-from _utils.artifacts.digests import META, digest_of
+from _utils.artifacts.digests import NO_CONTENT, digest_of
 from _utils.artifacts.index import MODEL_TYPE, Artifact
 
 
@@ -29,9 +29,9 @@ def get(artifact: Artifact) -> tuple[Path, str]:
 
 def is_present(artifact: Artifact) -> bool:
     """Tell whether all bytes are still there, by their number."""
-    sizes = _sizes(artifact.uri.rpartition("/")[0])
-    sizes.pop(f"{artifact.uri}/{META}", None)
-    found = [size for uri, size in sizes.items() if f"{uri}/".startswith(f"{artifact.uri}/")]
+    sizes, folder = _sizes(artifact.uri.rpartition("/")[0]), f"{artifact.uri}/"
+    files = {f"{uri}/".removeprefix(folder): uri for uri in sizes if f"{uri}/".startswith(folder)}
+    found = [sizes[uri] for name, uri in files.items() if not NO_CONTENT.fullmatch(name[:-1])]
     return bool(found) and sum(found) == artifact.size
 
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from _utils.artifacts.digests import content_of, digest_of, digest_of_files
+from _utils.artifacts.digests import NO_CONTENT, content_of, digest_of, digest_of_files
 from _utils.artifacts.index import MODEL_TYPE, Artifact, check_name, current_run_id, enter
 from _utils.environment import told
 from _utils.errors import UserError
@@ -150,7 +150,7 @@ def _files(system: AbstractFileSystem, root: str) -> dict[str, str]:
     places = {place[len(root) :].lstrip("/"): place for place in sorted(system.find(root))}
     for name in filter(None, places):
         path_in(Path(root), name)
-    return places
+    return {name: place for name, place in places.items() if not NO_CONTENT.fullmatch(name)}
 
 
 def _is_local(system: AbstractFileSystem) -> bool:
