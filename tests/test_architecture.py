@@ -62,3 +62,18 @@ def test_only_internals_uses_what_packages_do_not_document():
 
     files = [ROOT / "main.py", *UTILS.rglob("*.py"), *SRC.glob("[!_]*/*.py")]
     assert not forbidden({*files} - {UTILS / "internals.py"}, is_hidden)
+
+
+def test_only_internals_uses_attributes_that_others_hide():
+    """Of modules and objects of other packages; a class may use its own, and os._exit is public."""
+
+    def hidden(path):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
+                owner = ast.unparse(node.value)
+                if owner not in ("self", "cls", "os"):
+                    yield f"{path.relative_to(ROOT)}: {owner}.{node.attr}"
+
+    files = {ROOT / "main.py", *UTILS.rglob("*.py"), *SRC.glob("[!_]*/*.py")}
+    found = [each for path in files - {UTILS / "internals.py"} for each in hidden(path)]
+    assert not found

@@ -25,6 +25,8 @@ def go(args: argparse.Namespace) -> None:
     mlflow.log_metrics(counts)
     if dropped := counts["without_target"]:
         print(f"{dropped} of {len(raw)} rows have no {contract.target}, and are dropped")
+    if equal := counts["duplicates"]:
+        print(f"{equal} of {len(raw)} rows are equal to others, and are dropped")
     if unknown := [name for name in raw if name not in contract.columns]:
         print(f"Columns that the contract lacks are kept, and not used: {unknown}")
     target = scratch_file(args.output_artifact)

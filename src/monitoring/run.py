@@ -40,7 +40,7 @@ from _utils.tabular.drift.batch import (
 from _utils.tabular.drift.figures import history_figure
 from _utils.tabular.drift.labels import columns_of, join_labels
 from _utils.tabular.drift.performance import OnTest, performance
-from _utils.tabular.drift.report import make_report
+from _utils.tabular.drift.report import make_report, why_unknown
 from _utils.tabular.drift.verdict import judge, summarize
 from _utils.tabular.fetch import fetch
 from _utils.tabular.intervals import standard_error
@@ -97,8 +97,9 @@ def go(args: argparse.Namespace) -> None:
     about = describe(args.predictions_artifact, version, rows, scores)
     mlflow.log_text(make_report(about, reasons, scores, table, limits, figures), "report.html")
     tags = {MONITORED: version.name, VERSION: version.version, INPUT: input_of(heads)}
-    mlflow.set_tags(tags | {"verdict": summarize(reasons, most=len(reasons))})
-    print(summarize(reasons))
+    verdict = [summarize(reasons, most=len(reasons)), *why_unknown(scores)]
+    mlflow.set_tags(tags | {"verdict": ". ".join(verdict)})
+    print(summarize(reasons), *verdict[1:], sep=". ")
     if len(reasons) and not scores["labelled_rows"] + seen_rows:
         print(f"The new rows have no {contract.target}: add it before you retrain with them")
     if earlier:

@@ -70,7 +70,7 @@ def test_a_url_with_rows_that_cannot_be_scored(score, s3):
     assert "Not scored: 1 (engine_displacement 'three' is not a number)" in text
     assert run.data.metrics == {"rows": 1108, "scored": 1105, "rejected": 3}
     assert rejected["model_yr"].tolist() == [2021] * 3
-    three, nameless, large = rejected["reason"]
+    three, nameless, large = rejected["rejection_reason"]
     assert three == "engine_displacement 'three' is not a number"
     assert nameless == "no_gears -7.0 is below 0 or infinite; carline is empty"
     assert large.startswith("the model fails: ")

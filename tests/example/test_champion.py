@@ -25,8 +25,9 @@ from _utils.models import log_model
 from _utils.models.lineage import register_model
 from _utils.models.serving import Champion, http_limits
 from _utils.models.serving.http_limits import server_config
-from _utils.tabular.contract import CATEGORY, NUMBER, read_contract
+from _utils.tabular.contract import read_contract
 from _utils.tabular.model import random_forest
+from _utils.tabular.terms import CATEGORY, NUMBER
 
 # MLflow and scikit-learn warn of much that a client may send; as errors they would be answers
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import clone, store_of, type_in
@@ -92,9 +93,12 @@ class TestAfterwards:
         printed = typed(folder, f"mlflow run . {steps} -P hydra_options=data.new_file_url={url}")
         assert "No alarm" in printed
 
-    def test_an_alarm_retrains(self, table):
-        folder, new = table[0], table[0].parent / "new.csv"
-        options = f'"data.new_file_url={new} main.on_alarm=retrain"'
+    def test_an_alarm_retrains_with_labels_that_arrived_later(self, table):
+        folder, new, late = (table[0], *(table[0].parent / name for name in ("rows.csv", "y.csv")))
+        rows = pd.read_csv(table[0].parent / "new.csv", dtype="str", keep_default_na=False)
+        rows.drop(columns="gone").to_csv(new, index=False)
+        rows[["customer_id", "gone"]].to_csv(late, index=False)
+        options = f'"data.new_file_url={new} monitoring.labels_url={late} main.on_alarm=retrain"'
         printed = typed(
             folder, f"mlflow run . -P steps=batch_scoring,monitoring -P hydra_options={options}"
         )
@@ -102,8 +106,9 @@ class TestAfterwards:
         rows = len(make_table(folder.parent.name.rstrip("0")))
         store = store_of(folder)
         retraining = store.children(store.pipeline())[-1]
-        extraction = store.children(retraining)[0]
-        assert extraction.data.metrics["rows"] == 2 * rows
+        of_step = {run.info.run_name: run.data.metrics for run in store.children(retraining)}
+        assert of_step["data_extraction"]["rows"] == 2 * rows
+        assert of_step["basic_cleaning"]["rows_out"] > 1.9 * rows
 
 
 @pytest.mark.slow

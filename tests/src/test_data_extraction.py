@@ -36,6 +36,7 @@ def test_it_overwrites_nothing(tmp_path):
     run = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(run)
     url = str(ROOT / "resources/data/epa_fuel_economy_2012.csv")
+    given = {"file_url": url, "artifact_name": str(victim), "contract_url": "", "labels_url": ""}
     with pytest.raises(UserError, match="cannot be an artifact's name"):
-        run.go(argparse.Namespace(file_url=url, artifact_name=str(victim), contract_url=None))
+        run.go(argparse.Namespace(**given))
     assert victim.read_text() == "mine"

@@ -15,8 +15,9 @@ from sklearn.ensemble import RandomForestRegressor
 from _utils.errors import UserError
 from _utils.models.registry import fetch_model, find_version
 from _utils.tabular.columns import to_numbers, to_text
-from _utils.tabular.contract import ID, NUMBER, contract_of
+from _utils.tabular.contract import contract_of
 from _utils.tabular.predictions import predict
+from _utils.tabular.terms import ID, NUMBER
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -1,5 +1,6 @@
 """A new project from a table: its data are checked, its contract inferred, its values found."""
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -103,7 +104,9 @@ def infer(data: str, target: str, root: Path) -> NewTable:
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):  # else they were the component's
         tell(name, None)
     folder, name = root / "src/infer_contract", "inferred_contract.yaml"
-    parameters = {"data": data, "target": target, "name": name, "csv": "{}"}
+    config = yaml.safe_load((root / "config.yaml").read_text("utf-8"))
+    csv = json.dumps(config["data"]["csv"])  # what is not recognised can be set there
+    parameters = {"data": data, "target": target, "name": name, "csv": csv}
     with mlflow.start_run(run_id=launched or None, run_name=None if launched else "new_project"):
         run = mlflow.active_run()
         component = Component(folder.name, folder, parameters, project=read_project(folder))

@@ -97,8 +97,7 @@ def lineage(reference: str) -> dict[str, str]:
     """An artifact, those that it was made from, those these were made from, and so on.
 
     Returns:
-        References by name, of each name the nearest: raw data that others were added to have the
-        name of those before.
+        References by name, of each name the nearest; not the raw data that others were added to.
     """
     nearest = {parse_reference(reference)[0]: reference}
     queue = [reference]
@@ -106,6 +105,7 @@ def lineage(reference: str) -> dict[str, str]:
         tags = MlflowClient().get_run(find_artifact(*parse_reference(each)).run_id).data.tags
         for name in sorted(key[6:] for key in tags if key.startswith("input.")):
             parent = f"{name}:{tags[f'input.{name}']}"
-            nearest.setdefault(name, parent)
+            if f"output.{name}" not in tags:
+                nearest.setdefault(name, parent)
             queue += [parent] * (parent not in queue)
     return nearest

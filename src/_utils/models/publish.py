@@ -85,8 +85,7 @@ def publish(save: Callable[[Path, Model], None], name: str, description: str) ->
 def load_model(folder: Path) -> Any:
     """A model from its folder: of scikit-learn the model itself, else MLflow's wrapper around it.
 
-    Args:
-        folder: A verified copy, as `use_artifact` and `fetch_model` make it.
+    The folder is a verified copy, as `use_artifact` and `fetch_model` make it.
     """
     flavors = Model.load(str(folder)).flavors
     return (mlflow.sklearn if "sklearn" in flavors else mlflow.pyfunc).load_model(str(folder))

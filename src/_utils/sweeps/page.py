@@ -23,14 +23,9 @@ CURRENT = "current config"  # status of the finished run that has the config's o
 def as_page(
     table: pd.DataFrame, jobs: list[Run], objective: DictConfig, own: dict[str, str], command: str
 ) -> str:
-    """The page.
+    """The page of the result of `ranked`, with the current config's own values.
 
-    Args:
-        table: The result of `ranked`.
-        jobs: The runs of the jobs.
-        objective: Metric and direction by which jobs rank.
-        own: The values of the current config, by parameter.
-        command: The line that trains the best job again; empty if there is none.
+    The command trains the best job again; it is empty if there is none.
     """
     keys = ["rank", *map(str, table)]
     names = zip(short_names(keys), keys, strict=True)

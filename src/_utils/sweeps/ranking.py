@@ -40,9 +40,7 @@ def value_of_job(job: Run, metric: str) -> float:
 def publish_ranking(jobs: list[Run], config: DictConfig) -> None:
     """Show the jobs by rank; table, page and the best job's overrides go to the sweep's run.
 
-    Args:
-        jobs: The runs of the sweep's jobs, the oldest first.
-        config: The config without what is swept; its newest result in the experiment is compared.
+    The config is the one without what is swept; its newest result is compared with the jobs.
     """
     metric = str(config.main.objective.metric)
     current = result_of(config, jobs, metric) if jobs else None
@@ -95,12 +93,26 @@ def own_values(config: DictConfig, keys: Iterable[str]) -> dict[str, str]:
 
 
 def result_of(config: DictConfig, jobs: list[Run], metric: str) -> Run | None:
-    """The newest run in the jobs' experiment that had the values of this config, and the metric."""
+    """The newest run that had the values of this config, the metric, and the inputs of the jobs.
+
+    What a run made of other data, such as those of a retraining, is no result to compare with.
+    """
     runs = MlflowClient().search_runs(
         [jobs[0].info.experiment_id],
         f"tags.{VALUES} = '{digest_of_values(config)}' and attributes.status = 'FINISHED'",
     )
-    return next((run for run in runs if math.isfinite(value_of_job(run, metric))), None)
+    inputs = {inputs_of(job, metric) for job in (jobs[0], jobs[-1])}  # two, if they are swept
+    like = (run for run in runs if math.isfinite(value_of_job(run, metric)))
+    return next((run for run in like if len(inputs) > 1 or inputs_of(run, metric) in inputs), None)
+
+
+def inputs_of(pipeline: Run, metric: str) -> str:
+    """The artifacts that the component with this metric used, in a pipeline's run."""
+    child = f"tags.`{PARENT_RUN_ID}` = '{pipeline.info.run_id}'"
+    child += f" and attributes.run_name = '{metric.partition('.')[0]}'"
+    found = mlflow.search_runs([pipeline.info.experiment_id], child, output_format="list")
+    tags = found[0].data.tags.items() if found else ()
+    return str(sorted(tag for tag in tags if tag[0].startswith("input.")))
 
 
 def ranked(rows: list[dict[str, Any]], metric: str, direction: str) -> pd.DataFrame:

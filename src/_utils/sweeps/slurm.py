@@ -81,13 +81,7 @@ def cancel_jobs(arrays: list[str]) -> None:
 
 
 def explain(error: Exception, arrays: list[str], command: str) -> str:
-    """What to say about an error of submitit.
-
-    Args:
-        error: What it raised.
-        arrays: The arrays that SLURM has taken.
-        command: The command that was typed.
-    """
+    """What to say about an error of submitit, after SLURM has taken these arrays."""
     reason = " ".join(str(error).splitlines()[:2])
     if not arrays:
         return f"SLURM took no job: {reason}. `sinfo` lists partitions. Correct, repeat: {command}"

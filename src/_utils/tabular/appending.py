@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from _utils.errors import UserError
-from _utils.tabular.tables import TEXT, narrowest, needs_of, without_categories, write
+from _utils.tabular.tables import TEXT, narrowest, needs_of, open_table, without_categories, write
 
 
 def append(new: Path, old: Path, target: Path) -> int:
@@ -26,12 +26,28 @@ def append(new: Path, old: Path, target: Path) -> int:
     Raises:
         UserError: The values of a column have no common type.
     """
-    with pq.ParquetFile(old) as first, pq.ParquetFile(new) as second:
+    with open_table(old) as first, open_table(new) as second:
         files = (first, second)
         names = dict.fromkeys(name for file in files for name in file.schema_arrow.names)
         schema = pa.schema([(name, _common_type(name, files)) for name in names])
         batches = (fit(batch, schema) for file in files for batch in file.iter_batches())
         return write(batches, schema, target)
+
+
+def check_labels(new: Path, target: str) -> None:
+    """Refuse new data of which a model cannot learn: cleaning drops rows without a target.
+
+    Raises:
+        UserError: The Parquet file lacks the target, or it is null in all rows.
+    """
+    with open_table(new) as file:
+        batches = file.iter_batches(columns=[target]) if target in file.schema_arrow.names else ()
+        if not any(batch[target].null_count < len(batch) for batch in batches):
+            raise UserError(
+                f"The new data have no '{target}' in any row, so a model cannot learn from them. "
+                "Add the labels to their file, or name a file of labels by id: "
+                "monitoring.labels_url."
+            )
 
 
 def _common_type(name: str, files: tuple[pq.ParquetFile, ...]) -> pa.DataType:

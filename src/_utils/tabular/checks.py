@@ -7,7 +7,8 @@ import pandera.pandas as pa
 
 from _utils.tabular.cleaning import tidy
 from _utils.tabular.columns import to_text
-from _utils.tabular.contract import DATE, NUMBER, Column, Contract
+from _utils.tabular.contract import Column, Contract
+from _utils.tabular.terms import DATE, NUMBER
 
 # The rows that break a rule of one table, by the rule
 Violations = Callable[[pd.DataFrame], dict[str, pd.Series]]

@@ -12,15 +12,13 @@ from tqdm import tqdm
 
 from _utils.errors import UserError
 from _utils.tabular.cleaning import Rules
-from _utils.tabular.contract import DATE, NUMBER, Contract
-from _utils.tabular.predictions import PREDICTION, PROBABILITY, columns_of, features_of
-from _utils.tabular.scoring import REASON, score
+from _utils.tabular.contract import Contract
+from _utils.tabular.predictions import PREDICTION, REASON, columns_of, features_of, is_added
+from _utils.tabular.scoring import score
 from _utils.tabular.tables import open_table, refuse_compound, to_frame
+from _utils.tabular.terms import DATE, NUMBER
 
 REASONS_KEPT = 1000
-# Columns that scoring adds, beside the probabilities. If an input has them, from an earlier
-# scoring, they are dropped
-ADDED_COLUMNS = [PREDICTION, "model_version", "input_version", REASON]
 
 
 def score_file(
@@ -43,7 +41,8 @@ def score_file(
         contract: The contract that the model was trained with.
         scored: The file to write for rows with a prediction: the cleaned columns, those of
             `predictions.predict`, and the columns of `versions`.
-        rejected: The file to write for all other rows: the raw columns, and `reason`.
+        rejected: The file to write for all other rows: the raw columns, and
+            `rejection_reason`.
         versions: Columns to add, with a constant value: the versions of the model and the input.
         chunk_rows: Rows per chunk.
         unknown_codes: As for `score`.
@@ -76,11 +75,6 @@ def score_file(
     return dict(counts), reasons
 
 
-def is_added(name: str) -> bool:
-    """Whether scoring adds a column of this name."""
-    return name in ADDED_COLUMNS or name.startswith(PROBABILITY)
-
-
 def columns_outside(source: Path, contract: Contract) -> list[str]:
     """The columns of a Parquet file that the contract does not name, but for those of scoring."""
     with open_table(source) as file:
@@ -95,8 +89,7 @@ def _chunks(
     relevant = [name for name in names if name in contract.columns]
     with tqdm(total=file.metadata.num_rows, unit=" rows", disable=None) as bar:
         for batch in file.iter_batches(chunk_rows, columns=names):
-            # ignore_metadata, so that the index counts the rows whatever pandas has saved
-            yield batch, to_frame(batch.select(relevant), "the input", ignore_metadata=True)
+            yield batch, to_frame(batch.select(relevant), "the input")
             bar.update(batch.num_rows)
 
 

@@ -7,11 +7,13 @@ import pandas as pd
 
 from _utils.errors import UserError
 from _utils.tabular.columns import to_dates, to_labels, to_numbers, to_text
-from _utils.tabular.contract import CATEGORY, DATE, ID, NUMBER, TEXT, Column, Contract
+from _utils.tabular.contract import Column, Contract
+from _utils.tabular.terms import CATEGORY, DATE, ID, NUMBER, TEXT
 
 # Corrections that are special to one table: they return it with the cells of each rule they changed
 Rules = Callable[[pd.DataFrame], tuple[pd.DataFrame, dict[str, pd.Series]]]
 CONVERTERS = {NUMBER: to_numbers, CATEGORY: to_text, TEXT: to_text, ID: to_text}
+PLAIN = {"i": "int64", "b": "bool"}  # of classes that are no texts
 FINITE = float(np.finfo("float64").max)
 
 
@@ -87,6 +89,7 @@ def tidy(
         if contract.columns[name].outside == "null"
     }
     frame = frame.assign(**{name: frame[name].mask(each) for name, each in nulled.items()})
+    frame = frame.copy()  # pandas would warn of each column that is added to so many new ones
     changed["outside_nulled"] = pd.DataFrame(nulled)
     counts = {rule: int(cells.to_numpy().sum()) for rule, cells in changed.items()}
     return frame, {name: cells for name, cells in unreadable.items() if len(cells)}, counts
@@ -169,7 +172,7 @@ def _drop_rows(frame: pd.DataFrame, contract: Contract) -> tuple[pd.DataFrame, d
             f"Cleaning leaves none of {len(frame)} rows: {', '.join([first, *reasons])}. Correct "
             "the source, or these limits in the contract."
         )
-    if contract.is_classification:
-        whole = pd.api.types.is_integer_dtype(kept[contract.target])
-        kept = kept.astype({contract.target: "int64"}) if whole else kept
+    labels = kept[contract.target]
+    if contract.is_classification and (plain := PLAIN.get(labels.dtype.kind)):
+        kept = kept.astype({contract.target: plain})  # a type that needs no nulls
     return kept.reset_index(drop=True), dropped

@@ -4,20 +4,19 @@ Cleaning, checks, the split, features, scores, drift and serving read it. A mode
 contract that it was trained with.
 """
 
-from collections.abc import Iterator
+import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from _utils.errors import UserError
-from _utils.tabular.yaml_lines import Loader, in_lines, repeated
+from _utils.tabular.contract_faults import contradictions, cure
+from _utils.tabular.terms import CLASSIFICATION, FEATURE_KINDS, ID
+from _utils.tabular.yaml_lines import Dumper, Loader, in_lines, repeated
 
-NUMBER, CATEGORY, TEXT, DATE, ID = "number", "category", "text", "date", "id"
-REGRESSION, CLASSIFICATION = "regression", "classification"
 FILE = "contract.yaml"  # the name of the artifact, and of the file in a model's folder
-FEATURE_KINDS = (NUMBER, CATEGORY, TEXT, DATE)  # the order of the features in a model
 
 
 def _code(value: Any) -> Any:
@@ -33,10 +32,20 @@ def _text(value: Any) -> Any:
     return "null" if value is None else value  # YAML has a null of its own
 
 
+def _format(written: str | None) -> str | None:
+    try:
+        day = dt.datetime(2024, 12, 31, tzinfo=dt.UTC)
+        if written is None or dt.datetime.strptime(day.strftime(written), written).year == day.year:
+            return written
+    except ValueError:  # no format, or one without a day of the month
+        pass
+    raise ValueError("Write a date as strptime does, such as %d/%m/%Y")
+
+
 class Column(BaseModel):
     """What one column is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     kind: Literal["number", "category", "text", "date", "id"]
     min: float | None = None
@@ -45,7 +54,8 @@ class Column(BaseModel):
     outside: Annotated[Literal["drop", "null", "refuse"], BeforeValidator(_text)] = "refuse"
     values: list[Code] | None = None  # the allowed codes
     nullable: bool = False
-    format: str | None = None  # of a date, as strptime has it; None for ISO 8601
+    # Of a date, as strptime has it; None for ISO 8601
+    format: Annotated[str | None, AfterValidator(_format)] = None
     use: bool = True  # false: cleaned and checked, but not a feature
 
 
@@ -93,7 +103,10 @@ def read_contract(path: Path, overrides: dict[str, Any] | None = None) -> Contra
     Raises:
         UserError: It has faults; the message has each with its line and cure.
     """
-    return parse_contract(path.read_text("utf-8"), path.name, overrides)
+    try:
+        return parse_contract(path.read_text("utf-8"), path.name, overrides)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path.name} is not a text in UTF-8. Save it as UTF-8.") from error
 
 
 def contract_of(model: Path) -> Contract:
@@ -115,18 +128,23 @@ def parse_contract(text: str, source: str, overrides: dict[str, Any] | None = No
     try:
         root, said = yaml.compose(text, Loader), yaml.load(text, Loader)
     except yaml.YAMLError as error:
-        raise UserError(f"{source} is not YAML: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        place = f"{source}, line {mark.line + 1}" if mark else source
+        raise UserError(
+            f"{place}: this is not YAML ({getattr(error, 'problem', error)}). Indent with spaces, "
+            "close brackets and quotes, and put texts with signs into quotes."
+        ) from error
     if not isinstance(said, dict):
         raise UserError(f"{source} is not a contract. It needs the keys target, task and columns.")
-    said = _merged(said, overrides or {})
+    said = _merged(said, overrides := overrides or {})
     faults = [(path, "is there more than once. Keep one") for path in repeated(root)]
     try:
         contract = Contract.model_validate(said)
     except ValidationError as error:
-        faults += [(each["loc"], _cure(each)) for each in error.errors()]
-    faults += _contradictions(said)
+        faults += [(each["loc"], cure(each, _keys(each["loc"]))) for each in error.errors()]
+    faults += contradictions(said)
     if faults:
-        raise UserError(in_lines(faults, source, root))
+        raise UserError(in_lines(faults, source, root, overrides, "data.contract"))
     return contract
 
 
@@ -139,7 +157,8 @@ def write_contract(source: Path, overrides: dict[str, Any] | None, target: Path)
     contract = read_contract(source, overrides)
     text = source.read_text("utf-8")
     if overrides:
-        text = yaml.safe_dump(_merged(yaml.load(text, Loader), overrides), sort_keys=False)
+        said = _merged(yaml.load(text, Loader), overrides)
+        text = yaml.dump(said, Dumper=Dumper, sort_keys=False, allow_unicode=True)
     target.write_text(text, "utf-8", newline="\n")
     return contract
 
@@ -150,81 +169,5 @@ def _merged(below: Any, above: Any) -> Any:
     return {**below, **{key: _merged(below.get(key), above[key]) for key in above}}
 
 
-def _contradictions(said: dict[str, Any]) -> Iterator[tuple[tuple, str]]:
-    """What is wrong between values, each of which is allowed by itself."""
-    columns = said.get("columns") if isinstance(said.get("columns"), dict) else {}
-    kinds = {name: each.get("kind") for name, each in columns.items() if isinstance(each, dict)}
-    target, task, positive = (said.get(key) for key in ("target", "task", "positive"))
-    groups = said.get("group_by")
-    for key, names in {
-        "target": [target],
-        "group_by": groups if isinstance(groups, list) else [],
-        "stratify_by": [said.get("stratify_by")],
-        "split_by": [said.get("split_by")],
-    }.items():
-        for name in names:
-            if isinstance(name, str) and columns and name not in columns:
-                yield (key,), f"'{name}' is not among the columns. Use one of {_some(columns)}"
-    wanted = {REGRESSION: NUMBER, CLASSIFICATION: CATEGORY}.get(task) if target in kinds else None
-    if wanted and kinds[target] in FEATURE_KINDS and kinds[target] != wanted:
-        why = f"the target of a {task} has kind: {wanted}"
-        yield ("columns", target, "kind"), f"'{kinds[target]}' does not fit, because {why}"
-    if positive is not None and target in kinds:
-        classes = columns[target].get("values")
-        if task == REGRESSION:
-            yield ("positive",), "a regression has no positive class. Remove the key"
-        elif isinstance(classes, list) and str(positive) not in map(str, classes):
-            yield ("positive",), f"'{positive}' is not a class. Use one of {_some(classes)}"
-    by = said.get("split_by")
-    if by in kinds and kinds[by] != DATE:
-        yield ("split_by",), f"'{by}' is of kind {kinds[by]}. Use a column of kind date"
-    if by is not None and said.get("stratify_by") is not None:
-        yield ("split_by",), "a split by date cannot be stratified. Remove stratify_by or split_by"
-    if kinds and not any(
-        each.get("use", True) and name != target and each.get("kind") != ID
-        for name, each in columns.items()
-        if isinstance(each, dict)
-    ):
-        yield ("columns",), "there is no feature. Remove `use: false` from a column, or add columns"
-    for name, each in columns.items():
-        if isinstance(each, dict):
-            yield from _contradictions_of(name, each)
-
-
-def _contradictions_of(name: str, column: dict[str, Any]) -> Iterator[tuple[tuple, str]]:
-    low, high, kind = (column.get(key) for key in ("min", "max", "kind"))
-    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-        yield ("columns", name, "min"), f"{low} is above max {high}. Exchange the two"
-    for key, kinds in {
-        "min": [NUMBER],
-        "max": [NUMBER],
-        "outside": [NUMBER],
-        "values": [CATEGORY],
-        "format": [DATE],
-    }.items():
-        if key in column and kind in (*FEATURE_KINDS, ID) and kind not in kinds:
-            cure = f"remove it, or set kind: {kinds[0]}"
-            yield ("columns", name, key), f"a column of kind {kind} has none; {cure}"
-
-
-def _cure(error: Any) -> str:
-    """What is wrong and how to fix it, of one of pydantic's errors."""
-    value, context = error["input"], error.get("ctx", {})
-    match error["type"]:
-        case "missing":
-            return "is missing. Add it"
-        case "extra_forbidden":
-            return f"is not a key. Use one of {_some(_keys(error['loc']))}"
-        case "literal_error":
-            return f"'{value}' is not allowed. Use {context['expected']}"
-        case _:
-            return f"'{value}' is not allowed. {error['msg'].removeprefix('Value error, ')}"
-
-
 def _keys(location: tuple) -> list[str]:
     return [*(Contract if len(location) == 1 else Column).model_fields]
-
-
-def _some(names: Any) -> str:
-    shown = [str(name) for name in names]
-    return ", ".join(shown[:30]) + (", ..." if len(shown) > 30 else "")

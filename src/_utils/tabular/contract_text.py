@@ -5,9 +5,9 @@ import textwrap
 
 import yaml
 
-from _utils.tabular.contract import CLASSIFICATION, DATE, REGRESSION
 from _utils.tabular.kinds import Guess, printable
 from _utils.tabular.targets import CLASSES, Target
+from _utils.tabular.terms import CLASSIFICATION, DATE, REGRESSION
 
 WIDTH = 100  # characters of a line; a longer comment stands above its column
 LONGEST_KEY = 1000  # characters; YAML takes a longer one only with a ? in front
@@ -25,7 +25,8 @@ TARGET = {
 """,
     CLASSIFICATION: """\
 # The column to predict, a class. To predict it as a number instead: task: regression, kind: number,
-# and no positive, stratify_by and values
+# and no positive, stratify_by and values; in config.yaml, metric: mae and direction: minimize under
+# deployment, and direction: minimize under main.objective
 """,
 }
 COLUMNS = """\

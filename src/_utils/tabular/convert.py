@@ -21,6 +21,7 @@ from _utils.tabular.unpack import PACKED, unpack
 
 NOT_UTF8 = "the text is not UTF-8. Convert it; of a CSV file, set data.csv.encoding instead."
 NO_ROWS = "the table has no rows. Provide at least one."
+WEB_PAGE = re.compile(rb"\W*<(!doctype )?html", re.IGNORECASE)  # how one begins
 CSV, JSON, PARQUET, EXCEL = "CSV", "JSON", "Parquet", "Excel"
 KINDS = {".csv": CSV, ".tsv": CSV, ".jsonl": JSON, ".ndjson": JSON, ".json": JSON}
 KINDS |= {".parquet": PARQUET, ".xlsx": EXCEL}
@@ -45,7 +46,8 @@ def to_parquet(source: Path, target: Path, options: dict[str, Any] | None = None
 
     Args:
         source: A .csv, .tsv, .jsonl, .ndjson, .json (a list of objects), .parquet or .xlsx file; or
-            a .gz or .zip file that holds one of these.
+            a .gz or .zip file that holds one of these. Without a suffix, and as .txt, it may be
+            CSV, JSON or Parquet.
         target: The Parquet file to write.
         options: How a CSV file is written: `delimiter`, `encoding` and `decimal`. What is missing
             or None is recognised, and printed if it is not the usual.
@@ -106,12 +108,18 @@ def _plain(source: Path, options: Dialect, room: Path) -> Iterator[Plain]:
         file, copy = source, Path(folder, "plain")
         try:
             file = unpack(source, Path(folder))
-            if (kind := KINDS.get(file.suffix.lower())) is None:
+            if (kind := _kind_of(file)) is None:
                 inside = f" holds {file.name}" if file != source else ""
                 raise UserError(
                     f"{source}{inside}: unknown file type. Use one of {', '.join(KINDS)}, or one "
                     f"of these in {' or '.join(PACKED)}."
                 )
+            with file.open("rb") as content:
+                if WEB_PAGE.match(content.read(1000)):
+                    raise UserError(
+                        f"{source} is a web page and not a table. Use the address of the file "
+                        "itself, such as that of the button Raw on GitHub."
+                    )
             copy.mkdir()
             copy /= file.name
             yield _converted(file, kind, options, copy)
@@ -120,6 +128,19 @@ def _plain(source: Path, options: Dialect, room: Path) -> Iterator[Plain]:
             raise UserError(message) from error
         except (pa.ArrowException, UnicodeError) as fault:
             raise UserError(f"{source}: {_explain(fault)}") from fault
+
+
+def _kind_of(file: Path) -> str | None:
+    """What a file is, by its suffix, or without one by how it begins; None if that is unknown."""
+    if (suffix := file.suffix.lower()) not in ("", ".txt"):
+        return KINDS.get(suffix)
+    with file.open("rb") as content:
+        start = content.read(1000)
+    if start.startswith(b"PAR1"):
+        return PARQUET
+    if b"\0" in start and unicode_of(file) == UTF8:
+        return None
+    return JSON if re.match(rb"\W*?[\[{]\s*[{\"]", start) else CSV
 
 
 def _converted(file: Path, kind: str, options: Dialect, copy: Path) -> Plain:
@@ -167,7 +188,10 @@ def _explain(fault: Exception) -> str:
     if match := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", reason):
         row, expected, got, text = match.groups()
         counts = f"row {row} has {got} fields, the header (row 1) has {expected}"
-        return f"{counts}: {text:.80}\nCorrect it; quote texts that contain delimiters or newlines."
+        return (
+            f"{counts}: {text:.80}\nCorrect it: quote texts that contain delimiters or newlines, "
+            "and put nothing above the header."
+        )
     if "Empty CSV" in reason:
         return NO_ROWS
     if "straddling" in reason:

@@ -11,6 +11,9 @@ from _utils.tabular.columns import OFFSET
 ISO = ""  # dates as in ISO 8601, which a contract has no format for
 TRIED = 20  # values that formats are guessed from
 LONGEST = 40  # characters of a date
+# Formats that pandas does not guess
+MORE = ["%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M:%S %p", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%y"]
+MORE += ["%d.%m.%y %H:%M", "%m/%d/%y %H:%M", "%d/%m/%y %H:%M"]
 
 
 def date_formats(text: pd.Series) -> list[str]:
@@ -33,6 +36,7 @@ def _guesses(text: pd.Series) -> list[str]:
                 return []
             for day_first in (False, True):
                 found[guess_datetime_format(value, dayfirst=day_first) or ""] = None
+    found |= dict.fromkeys(MORE)
     return [each for each in found if re.search("%[Yy]", each) and re.search("%[mbB]", each)]
 
 

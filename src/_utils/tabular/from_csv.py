@@ -26,7 +26,7 @@ from _utils.tabular.tables import (
 )
 
 # Arrow would also read 00123 and 0x1F, which are codes, and nan as numbers.
-NUMBER = r"^-?(0|[1-9]\d{0,18})?([.,]\d*)?([eE][+-]?\d+)?$"
+NUMBER = r"^-?((0|[1-9]\d{0,18})([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$"
 WHOLE = r"^-?\d+$"
 # Words that mean null in a column of numbers, and how many of them such a column may have
 NULL_WORD = re.compile(

@@ -41,8 +41,9 @@ def excel_to_csv(source: Path, target: Path) -> dict[str, pa.DataType]:
                 continue
             if len(row) > len(names):
                 raise UserError(
-                    f"{source}: row {number} has {len(row)} cells, the row of the names "
-                    f"{len(names)}. Name all columns, or remove what is beside the table."
+                    f"{source}: row {number} has {len(row)} cells, but {len(names)} columns have a "
+                    "name. Name all columns in the first row with content, and remove what is "
+                    "above or beside the table."
                 )
             row += [None] * (len(names) - len(row))
             for name, value in zip(names, row, strict=True):

@@ -10,15 +10,18 @@ import pyarrow as pa
 
 from _utils.errors import UserError
 from _utils.tabular.columns import to_dates, to_numbers, to_text
-from _utils.tabular.contract import DATE, NUMBER, parse_contract
+from _utils.tabular.contract import parse_contract
 from _utils.tabular.contract_text import as_yaml
 from _utils.tabular.kinds import Guess, guess_kind
 from _utils.tabular.leaks import find_leaks
+from _utils.tabular.predictions import is_added
 from _utils.tabular.tables import open_table, to_frame
 from _utils.tabular.targets import Target, read_target
+from _utils.tabular.terms import DATE, NUMBER
 
 MIN_ROWS, MAX_NULLS = 100, 0.85  # what data_check requires, if config.yaml is as it was
 ROOM = 0.9  # how much less than today is still usual
+ADDED = "scoring adds a column of this name: rename it to use it"
 ROWS = 50_000  # enough for every guess; a file may have many times as many
 
 
@@ -31,12 +34,13 @@ class Inferred:
     unknown_codes: list[str]  # cells that have to become null, in all columns
     guesses: pd.DataFrame  # column, kind, use, reason
     null_share: float  # of the feature that has the most nulls
+    kept: int  # distinct rows with a target, which cleaning keeps
 
     def settings(self, rows: int) -> dict[str, Any]:
         """The values that config.yaml needs for this table, by key.
 
         Args:
-            rows: How many rows there are.
+            rows: How many rows cleaning will keep.
         """
         found: dict[str, Any] = {"cleaning.unknown_codes": self.unknown_codes}
         if rows < MIN_ROWS / ROOM:
@@ -81,10 +85,13 @@ def infer_contract(table: pd.DataFrame, target: str, rows: int | None = None) ->
         if guess.kind not in (NUMBER, DATE) and tidy[name] is not table[name]:
             guesses[name] = guess_kind(name, tidy[name])
     leaks = _leaks(tidy, guesses, aim)
-    guesses |= {name: replace(guesses[name], use=False, reason=leaks[name]) for name in leaks}
+    unused = leaks | dict.fromkeys(filter(is_added, guesses), ADDED)
+    guesses |= {name: replace(guesses[name], use=False, reason=unused[name]) for name in unused}
     if not any(each.is_feature for each in guesses.values()):
         told = "; ".join(f"{name}: {each.reason}" for name, each in [*guesses.items()][:20])
+        told = told or "there is no other"
         raise UserError(f"No column is left to predict '{target}' from ({told}). Add columns.")
+    kept = pd.DataFrame(tidy).loc[aim.values.index].drop_duplicates()
     guesses = {name: guesses.get(name) or aim.guess for name in table}
     text = as_yaml(aim, guesses, len(table), rows or len(table))
     parse_contract(text, "The inferred contract")
@@ -94,7 +101,7 @@ def infer_contract(table: pd.DataFrame, target: str, rows: int | None = None) ->
     ]
     frame = pd.DataFrame(lines, columns=["column", "kind", "use", "reason"])
     shares = [tidy[name].isna().mean() for name, each in guesses.items() if each.is_feature]
-    return Inferred(text, aim.task, codes, frame, float(max(shares)))
+    return Inferred(text, aim.task, codes, frame, float(max(shares)), len(kept))
 
 
 def _without(table: pd.DataFrame, codes: list[str]) -> dict[str, pd.Series]:

@@ -8,13 +8,19 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
 from _utils.tabular.columns import to_text
-from _utils.tabular.contract import CATEGORY, DATE, ID, NUMBER, TEXT
 from _utils.tabular.date_formats import date_formats
+from _utils.tabular.terms import CATEGORY, DATE, ID, NUMBER, TEXT
 
 # What people and programs write where a number or a date is unknown
 NULL_WORDS = re.compile(
-    r"\s*(|[-.?*_]{1,3}|n/?a|n\.a\.|#n/a|nan|nat|null|none|nil|missing|unknown)\s*", re.IGNORECASE
+    r"\s*(|[-.?*_]{1,3}|n/?a|n\.a\.|nan|nat|null|none|nil|missing|unknown"
+    r"|#(n/a|div/0!|name\?|null!|num!|ref!|value!))\s*",
+    re.IGNORECASE,
 )
+# Numbers that no step reads, such as $1,234.50 or 5 %
+SIGNED = r"\s*[-+(]*[$€£¥]? ?(\d+|\d{1,3}([,.' \u00a0\u202f]\d{3})+)([.,]\d+)? ?[%$€£¥]?\)?\s*"
+PLAINLY = "as 1234.5, without $, % or a comma between thousands"
+UNKNOWN = (-9, -99, -999, -9999)  # numbers that people write where one is unknown
 FEW = 40  # distinct values of a category, at most
 SHOWN = 20  # values that a reason shows, at most
 SHOWN_FROM = 5  # rows that have a value, at least, so that it says nothing about one person
@@ -102,6 +108,12 @@ def _guess_number(name: str, column: pd.Series) -> Guess | None:
     infinite = int(np.isinf(numbers.astype("float64")).sum())
     told = f"; {infinite} infinite, which become null" if infinite else ""
     what = f"whole numbers, {numbers.nunique()} different" if is_whole(numbers) else "decimals"
+    lowest = numbers.min()
+    if lowest in UNKNOWN and (numbers[numbers != lowest] >= 0).all() and numbers.max() >= 0:
+        told += f"; does {lowest:.0f} mean unknown? Then add it to cleaning.unknown_codes"
+    days = is_whole(numbers) and numbers.between(19000101, 21001231).all()
+    if days and date_formats(to_text(numbers)):
+        told += "; are they dates? Then set kind: date, format: '%Y%m%d'"
     return Guess(NUMBER, what + told, has_infinity=infinite > 0, codes=codes)
 
 
@@ -122,6 +134,8 @@ def _guess_text(name: str, column: pd.Series) -> Guess:
     text = to_text(column)
     counts = text.value_counts()
     few = len(counts) <= FEW
+    if not few and is_signed(text):
+        return Guess(TEXT, f"numbers with signs; to use them, write them {PLAINLY}", use=False)
     if not (few and len(counts) <= 2) and (why := _why_id(name, text)):
         return Guess(ID, why)
     what = f"{len(counts)} different values" if len(counts) > 1 else "one value"
@@ -131,6 +145,13 @@ def _guess_text(name: str, column: pd.Series) -> Guess:
     if words < 0.5:
         return Guess(CATEGORY, f"{what}, without words")
     return Guess(TEXT, f"texts, {what}")
+
+
+def is_signed(text: pd.Series) -> bool:
+    """Whether all of these texts are numbers with signs that no step reads, but for null words."""
+    known = without_null_words(text).dropna()
+    has_sign = known.str.contains(r"[$€£¥%,'()\u00a0\u202f]").any()
+    return bool(has_sign and known.str.fullmatch(SIGNED).all())
 
 
 def _why_id(name: str, values: pd.Series) -> str:

@@ -22,7 +22,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from _utils.errors import UserError
-from _utils.tabular.contract import CATEGORY, DATE, NUMBER, TEXT, Contract
+from _utils.internals import check_parameters
+from _utils.tabular.contract import Contract
+from _utils.tabular.terms import CATEGORY, DATE, NUMBER, TEXT
 
 MISSING = "missing"  # replaces a null category or text
 
@@ -38,8 +40,7 @@ def random_forest(
         contract: Its features, and whether the target is a number or a class.
         rows: The training data; the vocabularies of the texts come from it.
         max_tfidf_features: Size of a vocabulary: the most frequent words of the text column.
-        parameters: Parameters of scikit-learn's RandomForestRegressor or RandomForestClassifier;
-            classes weigh the same, however rare they are, if `class_weight` is not among them.
+        parameters: Parameters of scikit-learn's RandomForestRegressor or RandomForestClassifier.
 
     Returns:
         A pipeline that takes a DataFrame with the features, and predicts the target.
@@ -48,7 +49,7 @@ def random_forest(
         UserError: A parameter is unknown or has an invalid value.
     """
     kind = RandomForestClassifier if contract.is_classification else RandomForestRegressor
-    estimator = _checked(kind, _weighted(contract, parameters))
+    estimator = _checked(kind, parameters)
     number = make_pipeline(_float(), SimpleImputer(strategy="median", keep_empty_features=True))
     encoder = ColumnTransformer(_encoders(contract, rows, max_tfidf_features, number))
     return Pipeline([("encoder", encoder), ("model", estimator)])
@@ -66,30 +67,31 @@ def gradient_boosting(
         parameters: Parameters of scikit-learn's HistGradientBoostingRegressor or -Classifier.
     """
     kinds = HistGradientBoostingRegressor, HistGradientBoostingClassifier
-    estimator = _checked(kinds[contract.is_classification], _weighted(contract, parameters))
+    estimator = _checked(kinds[contract.is_classification], parameters)
     encoders = _encoders(contract, rows, max_tfidf_features, _float())
     encoder = ColumnTransformer(encoders, sparse_threshold=0)
     return Pipeline([("encoder", encoder), ("model", estimator)])
 
 
-def _weighted(contract: Contract, parameters: dict[str, Any]) -> dict[str, Any]:
-    return {"class_weight": "balanced", **parameters} if contract.is_classification else parameters
-
-
 def _encoders(
     contract: Contract, rows: pd.DataFrame, max_tfidf_features: int, number: BaseEstimator
 ) -> list[tuple[str, BaseEstimator, Any]]:
-    """One transformer per feature, named as the feature."""
+    """One transformer for the features of each kind, but one for each text; none has their names.
+
+    scikit-learn refuses some of those, such as `a__b` and `n_jobs`.
+    """
     # Categories that are rare or absent in the training data share one column
     category = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5)
     encoders = {NUMBER: number, CATEGORY: _filled(category), DATE: _days()}
     _checked(TfidfVectorizer, {"max_features": max_tfidf_features})
-    return [
-        (name, _filled(_words(rows[name], max_tfidf_features)), name)
-        if kind == TEXT
-        else (name, encoders[kind], [name])
-        for name, kind in contract.features.items()
-    ]
+    found: dict[str, tuple[str, BaseEstimator, Any]] = {}
+    for name, kind in contract.features.items():
+        if kind == TEXT:
+            key = f"{TEXT} {len(found)}"
+            found[key] = (key, _filled(_words(rows[name], max_tfidf_features)), name)
+        else:
+            found.setdefault(kind, (kind, encoders[kind], []))[-1].append(name)
+    return [*found.values()]
 
 
 def _float() -> FunctionTransformer:
@@ -138,7 +140,7 @@ def _filled(encoder: BaseEstimator) -> Pipeline:
 
 
 def _checked(estimator: type[BaseEstimator], parameters: dict[str, Any]) -> BaseEstimator:
-    """Create the estimator and check its parameters now, before the data are loaded."""
+    """Create the estimator and check its parameters now, before the data are encoded."""
     valid = sorted(estimator().get_params())
     unknown = [name for name in parameters if name not in valid]
     if unknown:
@@ -148,7 +150,7 @@ def _checked(estimator: type[BaseEstimator], parameters: dict[str, Any]) -> Base
         )
     checked = estimator(**parameters)
     try:
-        checked._validate_params()  # what fit() does first; there is no public name for it
+        check_parameters(checked)
     except ValueError as error:
         raise UserError(f"{error} Correct it under `modeling` in config.yaml.") from error
     return checked

@@ -12,6 +12,15 @@ import pandas as pd
 from _utils.errors import UserError
 
 PREDICTION, PROBABILITY = "prediction", "probability_"
+REASON = "rejection_reason"  # why a row has no prediction
+# Columns that scoring adds, beside the probabilities. If an input has them, from an earlier
+# scoring, they are dropped
+ADDED_COLUMNS = [PREDICTION, "model_version", "input_version", REASON]
+
+
+def is_added(name: str) -> bool:
+    """Whether scoring adds a column of this name."""
+    return name in ADDED_COLUMNS or name.startswith(PROBABILITY)
 
 
 def features_of(model: Any) -> list[str]:

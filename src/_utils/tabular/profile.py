@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from _utils import pages
-from _utils.tabular.contract import NUMBER, Contract
+from _utils.tabular.contract import Contract
+from _utils.tabular.terms import NUMBER
 
 MOST_BARS, MOST_VALUES, MOST_LETTERS = 12, 3, 30
 HEIGHT, BAR = 18, 6  # pixels

@@ -14,8 +14,9 @@ from sklearn import metrics
 
 from _utils.errors import UserError
 from _utils.tabular.columns import to_text
-from _utils.tabular.contract import CLASSIFICATION, REGRESSION, Contract
+from _utils.tabular.contract import Contract
 from _utils.tabular.predictions import PREDICTION, PROBABILITY, classes_in
+from _utils.tabular.terms import CLASSIFICATION, REGRESSION
 
 MINIMIZE, MAXIMIZE = "minimize", "maximize"
 # The metric that models are compared by, unless config.yaml names another
@@ -45,9 +46,9 @@ def _one_versus_rest(measure: Callable) -> Callable[[Outcome], float]:
         occurring = np.unique(outcome.actual)
         if outcome.shares is None or len(occurring) < 2:
             return np.nan
-        positives = occurring if outcome.positive is None else [outcome.positive]
-        each = [measure(outcome.actual == one, outcome.shares[:, one]) for one in positives]
-        return float(np.mean(each))
+        if (one := outcome.positive) is not None:
+            return measure(outcome.actual == one, outcome.shares[:, one])
+        return measure(outcome.actual[:, None] == occurring, outcome.shares[:, occurring])
 
     return mean
 

@@ -7,10 +7,9 @@ import pandas as pd
 
 from _utils.tabular import predictions
 from _utils.tabular.cleaning import Rules, outside, tidy
-from _utils.tabular.contract import DATE, NUMBER, TEXT, Column, Contract
-from _utils.tabular.predictions import PREDICTION, columns_of
-
-REASON = "reason"
+from _utils.tabular.contract import Column, Contract
+from _utils.tabular.predictions import PREDICTION, REASON, columns_of
+from _utils.tabular.terms import DATE, NUMBER, TEXT
 
 
 def score(
@@ -56,8 +55,8 @@ def prepare(
         rules: Corrections that are special to this table.
 
     Returns:
-        The accepted rows, cleaned, and the rejected rows, raw and with the column `reason`. Both
-        have the index of `chunk`.
+        The accepted rows, cleaned, and the rejected rows, raw and with the column
+        `rejection_reason`. Both have the index of `chunk`.
     """
     frame, unreadable, _ = tidy(chunk, contract, unknown_codes, rules)
     faults = [pd.Series(dtype="object")]

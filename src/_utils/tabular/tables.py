@@ -1,10 +1,11 @@
 """Parquet files and DataFrames: read a table, write it, and choose types that lose nothing."""
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +19,8 @@ EXACT = 2**53  # float64 holds every whole number up to this
 NULLABLE = {
     pa.type_for_alias(name.lower()): pd.api.types.pandas_dtype(name)
     for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
-}
+} | {pa.bool_(): pd.BooleanDtype()}
+UNNAMED_INDEX = re.compile(r"__index_level_\d+__")  # by pandas, the numbers of the rows
 
 # Arrow reads about 32 blocks of a CSV ahead; its default block of 1 MB keeps memory bounded. Blocks
 # of that size compress badly, so `write` collects them into larger row groups.
@@ -33,7 +35,8 @@ def read_table(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame
         columns: The columns to read, None for all. Columns that the file lacks are ignored.
 
     Returns:
-        The table. A column of whole numbers with nulls has the type Int64 (UInt64, ...).
+        The table. A column of whole numbers with nulls has the type Int64 (UInt64, ...), one of
+        truth values with nulls boolean.
 
     Raises:
         UserError: The file is not Parquet, or a column holds lists, structs or bytes.
@@ -51,31 +54,34 @@ def open_table(path: Path) -> pq.ParquetFile:
         UserError: The file is not Parquet, or it is incomplete.
     """
     try:
-        return pq.ParquetFile(path)
+        # By default Arrow keeps all that it has read until the file is closed
+        return pq.ParquetFile(path, pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as fault:
         raise UserError(
             f"{path} is not a Parquet file, or it is incomplete ({fault}). Write it again."
         ) from fault
 
 
-def to_frame(table: pa.Table | pa.RecordBatch, source: str, **options: Any) -> pd.DataFrame:
+def to_frame(table: pa.Table | pa.RecordBatch, source: str) -> pd.DataFrame:
     """Convert rows of a Parquet file to a DataFrame, with whole numbers exact.
+
+    The index counts the rows. One that pandas has saved is a column if it has a name.
 
     Args:
         table: The rows.
         source: Name of the file, for messages.
-        options: Options of Arrow's `to_pandas`.
 
     Raises:
         UserError: A column holds lists, structs or bytes.
     """
+    table = table.select([n for n in table.schema.names if not UNNAMED_INDEX.fullmatch(n)])
     refuse_compound(table.schema, source)
     # pandas would turn categories of whole numbers into decimals where there are nulls
     plain = [field.with_type(without_categories(field.type)) for field in table.schema]
     table = table.cast(pa.schema(plain, table.schema.metadata))
-    frame = table.to_pandas(**options)
+    frame = table.to_pandas(ignore_metadata=True)
     for name, kind in zip(table.schema.names, table.schema.types, strict=True):
-        if kind in NULLABLE and table[name].null_count and name in frame:
+        if kind in NULLABLE and table[name].null_count:
             frame[name] = NULLABLE[kind].__from_arrow__(table[name])
     return frame
 
@@ -95,7 +101,7 @@ def refuse_compound(schema: pa.Schema, source: str) -> None:
         kind = without_categories(field.type)
         if pa.types.is_nested(kind) or "binary" in str(kind):
             raise UserError(
-                f"Column '{field.name}' of {source} holds values of the type {kind}. "
+                f"Column '{field.name}' of {source} holds values of the type {kind!s:.60}. "
                 "Use one text, number or date per cell, or remove the column."
             )
 

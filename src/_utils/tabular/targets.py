@@ -8,8 +8,18 @@ import pandas as pd
 
 from _utils.errors import UserError
 from _utils.tabular.columns import to_numbers, to_text
-from _utils.tabular.contract import CATEGORY, CLASSIFICATION, DATE, NUMBER, REGRESSION
-from _utils.tabular.kinds import Guess, as_numbers, guess_kind, is_whole, printable
+from _utils.tabular.kinds import (
+    NULL_WORDS,
+    PLAINLY,
+    Guess,
+    as_numbers,
+    guess_kind,
+    is_signed,
+    is_whole,
+    printable,
+)
+from _utils.tabular.predictions import is_added
+from _utils.tabular.terms import CATEGORY, CLASSIFICATION, DATE, NUMBER, REGRESSION
 
 CLASSES = 20  # whole numbers are classes up to this many different ones
 RARE = 5  # rows of a class that is hardly one
@@ -51,6 +61,11 @@ class Target:
         rarest, rows = next(iter(self.classes.items()))
         if rows < RARE <= len(self.values) / 10:
             missing += f"; only {rows} of {printable(str(rarest))}, a typing error?"
+        labels = [*map(str, self.classes)]
+        if len({label.strip().casefold() for label in labels}) < len(labels):
+            missing += "; some differ only in capitals or spaces: is that right?"
+        for label in filter(NULL_WORDS.fullmatch, labels):
+            missing += f"; does {label!r} mean unknown? Then add it to cleaning.unknown_codes"
         reason = f"the target: {len(self.classes)} classes, {' | '.join(shares)}{missing}"
         return Guess(CATEGORY, reason, codes=self.codes)
 
@@ -61,11 +76,7 @@ def read_target(table: pd.DataFrame, name: str) -> Target:
     Raises:
         UserError: It is neither, or it is not there, or it is the same in all rows.
     """
-    if name not in table:
-        near = difflib.get_close_matches(name, table, 3, 0.5) or [*table][:30]
-        raise UserError(
-            f"The table has no column '{name}' to predict. Set target to one of {', '.join(near)}."
-        )
+    _check_name(table, name)
     column, target = table[name], f"The target '{name}'"
     found = as_numbers(column)
     numbers = to_numbers(found[0]).dropna() if found else None
@@ -83,12 +94,31 @@ def read_target(table: pd.DataFrame, name: str) -> Target:
             "a number of days."
         )
     if not found and count > CLASSES and count * 2 > len(values):
+        cure = "Choose another column"
+        cure += f", or write its numbers {PLAINLY}" if is_signed(values) else ""
         raise UserError(
             f"{target} has {count} different texts in {len(values)} rows, so it is neither a "
-            "number nor a class. Choose another column."
+            f"number nor a class. {cure}."
         )
     labels = to_text(column[values.index])
     return Target(name, labels, nulls, _classes(labels, column), codes)
+
+
+def _check_name(table: pd.DataFrame, name: str) -> None:
+    if name not in table:
+        plain = {each: each.strip().casefold() for each in table}
+        like = difflib.get_close_matches(name.strip().casefold(), plain.values(), 3, 0.5)
+        near = [each for each in table if plain[each] in like] or [*table][:30]
+        shown = ", ".join(map(repr, near))  # a name may begin or end with a space
+        cure = " If something else separates the fields, set data.csv.delimiter in config.yaml."
+        raise UserError(
+            f"The table has no column '{name}' to predict. Set target to one of {shown}."
+            + cure * (len(plain) == 1)
+        )
+    if is_added(name):
+        raise UserError(
+            f"The target cannot be called '{name}': scoring adds a column of this name. Rename it."
+        )
 
 
 def _classes(labels: pd.Series, column: pd.Series) -> dict[Label, int]:

@@ -160,6 +160,25 @@ def test_a_model_is_evaluated_with_what_it_was_trained_on(models):
         check(models[0], "data.txt:latest")
 
 
+def test_raw_data_that_others_were_added_to_are_not_in_the_lineage(scratch_store, tmp_path):
+    """Else the next retraining would add its data to them, and lose those added before."""
+
+    def make(used: list[str], **made: str) -> list[str]:
+        with mlflow.start_run():
+            for reference in used:
+                use_artifact(reference)
+            for name, content in made.items():
+                (tmp_path / name).write_text(content)
+            return [
+                log_artifact(tmp_path / name, name=name, type="data").reference for name in made
+            ]
+
+    old, _ = make([], table="old", contract="the same")
+    new, contract = make([old], table="new", contract="the same")
+    (model,) = make([contract, *make([new], train_data="new")], forest="new")
+    assert lineage(model)["table"] == new
+
+
 @pytest.mark.parametrize("tamper", ["change", pytest.param("link", marks=NO_LINKS)])
 def test_what_was_changed_is_never_loaded(models, tmp_path, tamper):
     with mlflow.start_run():
@@ -249,6 +268,9 @@ def test_what_mlflow_writes_beside_a_model_is_no_change(models):
     assert (path / "registered_model_meta").is_file() and "mlruns" in path.parts
     artifact = find_artifact(*models[0].split(":"))
     assert is_present(artifact) and digest_of(path) == artifact.digest
+    for name in ".DS_Store", "desktop.ini":  # file managers write beside it too
+        (path / name).write_text("a view")
+    assert is_present(artifact)
     fetch_model(version)
     with mlflow.start_run():
         use_artifact(models[0])

@@ -97,13 +97,15 @@ class TestTheCurrentConfig:
         client = MlflowClient()
         experiment = client.create_experiment(f"ranking {uuid4()}")
 
-        def run(x, mae, status="FINISHED"):
+        def run(x, mae, status="FINISHED", data="1"):
             config = OmegaConf.merge(self.CONFIG, {"model": {"x": x}, "main": {"steps": "b"}})
             made = client.create_run(experiment).info.run_id
             client.log_param(made, "model.x", x)
             client.log_metric(made, "mae", mae)
             client.set_tag(made, OVERRIDES, json.dumps([f"model.x={x}"]))
             client.set_tag(made, VALUES, digest_of_values(config))
+            tags = {"mlflow.parentRunId": made, "input.data": data}
+            client.create_run(experiment, tags=tags, run_name="mae")
             client.set_terminated(made, status)
             return client.get_run(made)
 
@@ -120,6 +122,12 @@ class TestTheCurrentConfig:
             return capsys.readouterr().out, pd.read_csv(io.StringIO(texts["jobs.csv"]))
 
         return publish
+
+    def test_a_result_of_other_data_is_none(self, run, publish):
+        run(3, 0.1)
+        printed, table = publish([run(1, 0.5, data="2"), run(2, 0.4, data="2")])
+        assert "no result here to compare" in printed and len(table) == 2
+        assert len(publish([run(1, 0.5, data="2"), run(2, 0.4, data="3")])[1]) == 3  # swept
 
     def test_it_is_a_row_and_may_be_the_best(self, run, publish):
         run(3, 0.1, "FAILED")

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from _utils.errors import UserError
-from _utils.tabular.appending import append
+from _utils.tabular.appending import append, check_labels
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,12 @@ def test_a_date_and_a_text(tmp_path):
     pd.DataFrame({"d": ["2021-01-02"]}).to_parquet(tmp_path / "new")
     append(tmp_path / "new", tmp_path / "old", tmp_path / "both")
     assert pd.read_parquet(tmp_path / "both")["d"].str[:10].tolist() == ["2012-05-06", "2021-01-02"]
+
+
+@pytest.mark.parametrize("columns", [{"x": [1]}, {"x": [1], "y": [None]}])
+def test_new_data_without_labels_teach_nothing(tmp_path, columns):
+    pq.write_table(pa.table(columns), tmp_path / "new")
+    with pytest.raises(UserError, match=r"no 'y' in any row, .* Add the labels to their file"):
+        check_labels(tmp_path / "new", "y")
+    pq.write_table(pa.table(columns | {"y": ["a"]}), tmp_path / "new")
+    check_labels(tmp_path / "new", "y")

@@ -6,7 +6,8 @@ import pytest
 from _utils.errors import UserError
 from _utils.example.fuel_economy import correct
 from _utils.tabular.cleaning import clean, tidy
-from _utils.tabular.contract import NUMBER, parse_contract, read_contract
+from _utils.tabular.contract import parse_contract, read_contract
+from _utils.tabular.terms import NUMBER
 
 DATA = Path(__file__).parents[3] / "resources" / "data"
 OVERRIDES = {"columns": {"comb_mpg": {"max": 60}, "engine_displacement": {"max": 9}}}
@@ -174,6 +175,7 @@ def table(**columns) -> pd.DataFrame:
         ([0, 1, 1], [0, 1, 1]),
         (pd.array([0, None, 1], dtype="Int64"), [0, 1]),
         ([True, False, True], [True, False, True]),
+        (pd.array([True, None, False], dtype="boolean"), [True, False]),
         (["yes", "no", None], ["yes", "no"]),
         ([1.0, None, 2.0], ["1", "2"]),
     ],

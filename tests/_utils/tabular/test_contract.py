@@ -61,8 +61,7 @@ columns:
         "bad.yaml, line 7, columns.b: is there more than once. Keep one.",
         "bad.yaml, line 8, columns.b.values: a column of kind text has none; remove it, or set "
         "kind: category.",
-        "bad.yaml, line 9, columns.c: '5' is not allowed. Input should be a valid dictionary or "
-        "instance of Column.",
+        "bad.yaml, line 9, columns.c: '5' is not allowed. Write it as {kind: number}.",
     ]
 
 
@@ -82,6 +81,12 @@ columns:
         ),
         ({"columns": {"c": {"use": False}, "2020": {"use": False}}}, "there is no feature"),
         ({"columns": {"c": {"format": "%d"}}}, "a column of kind text has none; remove it, or set"),
+        ({"columns": {"when": {"format": "dd/mm/yyyy"}}}, "Write a date as strptime does"),
+        (
+            {"columns": {"c": {"kind": "id"}}, "target": "c"},
+            "'id' does not fit, because the target",
+        ),
+        ({"target": ["y"], "split_by": ["when"]}, "target: '.'y'.' is not allowed"),
     ],
 )
 def test_values_that_contradict_each_other(overrides, fault):
@@ -91,11 +96,36 @@ def test_values_that_contradict_each_other(overrides, fault):
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("a: [", "is not YAML"), ("", "is not a contract"), ("- 1", "is not a contract")],
+    [
+        ("a:\n\t b: 1", r"text, line 2: this is not YAML \(found character .*Indent with spaces"),
+        ("a: [", "this is not YAML"),
+        ("[a]: 1", r"text, line 1: this is not YAML \(a key is no text"),
+        ("", "is not a contract"),
+        ("- 1", "is not a contract"),
+    ],
 )
 def test_what_is_no_contract(text, fault):
     with pytest.raises(UserError, match=fault):
         parse_contract(text, "text")
+
+
+def test_faults_of_overrides_do_not_name_a_line_of_the_file():
+    with pytest.raises(UserError) as fault:
+        small(columns={"C": {"use": False}, "2020": {"max": "a"}}, task="regression")
+    assert str(fault.value).splitlines() == [
+        "small.yaml, line 4, columns.y.kind: 'category' does not fit, because the target of a "
+        "regression has kind: number.",
+        "data.contract.columns.2020.max: 'a' is not allowed. Input should be a valid number.",
+        "data.contract.columns.C.kind: is missing. Add it.",
+    ]
+
+
+def test_numbers_are_those_that_people_write():
+    codes = small("  d: {kind: category, values: [007, 12:30, 1]}\n").columns["d"].values
+    assert codes == ["007", "12:30", 1]
+    assert small("  d: {kind: number, max: 1e3, min: -1.5}\n").columns["d"].max == 1000
+    with pytest.raises(UserError, match=r"line 8, columns.d.max: '.nan' is not allowed"):
+        small("  d: {kind: number, max: .nan}\n")
 
 
 def test_a_model_without_a_contract(tmp_path):
@@ -117,3 +147,12 @@ def test_the_example():
     changed = {"columns": {"comb_mpg": {"max": 60}}}
     cars = read_contract(DATA / "fuel_economy.contract.yaml", changed)
     assert (cars.target, cars.columns["comb_mpg"].max, len(cars.features)) == ("comb_mpg", 60, 14)
+
+
+def test_an_overridden_contract_is_read_again_as_it_is(tmp_path):
+    source, target = tmp_path / "source.yaml", tmp_path / "target.yaml"
+    source.write_text(SMALL, encoding="utf-8")
+    codes = ["1e3", "007", "12:30", "no", "null", "é", "1", 1000.0, True]
+    said = write(source, {"columns": {"y": {"values": codes}}}, target)
+    assert read_contract(target) == said
+    assert said.columns["y"].values == codes

@@ -64,6 +64,9 @@ class TestPacked:
             ("x.csv.gz", b"a,b\n1,x\n"),
             ("x.json.gz", gzip.compress(b'[{"a": 1, "b": "x"}]', mtime=0)),
             ("x.zip", zipped(y__csv="a,b\n1,x\n")),
+            ("download.gz", gzip.compress(b"a;b\n1;x\n", mtime=0)),
+            ("x.txt.gz", b'\xef\xbb\xbf{"a": 1, "b": "x"}'),
+            ("download", b'[\n{"a": 1, "b": "x"}]'),
             ("x.zip", zipped(**{"in/y__jsonl": '{"a": 1, "b": "x"}', "__MACOSX/in": "", "d/": ""})),
         ],
     )
@@ -101,6 +104,8 @@ class TestPacked:
                 "x.csv.gz: column names used more than",
             ),
             ("x.csv.gz", gzip.compress(b"a\n", mtime=0), "x.csv.gz: the table has no rows"),
+            ("x.csv", b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html>", "is a web page and not a table"),
+            ("x.parquet", b"<html><body>Not found", "is a web page and not a table"),
         ],
     )
     def test_what_is_not_one_data_file_is_refused(self, tmp_path, name, content, message):

@@ -212,7 +212,9 @@ class TestTargets:
 
     def test_an_unknown_name_is_told_with_the_nearest(self):
         frame = {"churned": [1, 0], "price": [1, 2]}
-        with pytest.raises(UserError, match=r"no column 'churn' .* Set target to one of churned\."):
+        with pytest.raises(
+            UserError, match=r"no column 'churn' .* Set target to one of 'churned'\."
+        ):
             infer(frame, "churn")
 
     def test_a_table_without_features_is_told(self):
@@ -313,6 +315,63 @@ def test_whatever_a_table_holds_its_contract_can_be_read(tmp_path_factory, colum
     assert [*contract.columns] == [*others, "good", target]
     assert [*found.guesses["column"]] == [*contract.columns]
     assert contract.target == target
+
+
+SIGNS = "numbers with signs; to use them"
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "is_feature", "reason"),
+    [
+        ([f"${n * 1234:,.2f}" for n in MANY], "text", False, SIGNS),
+        ([f"{n / 10} %" for n in MANY], "text", False, SIGNS),
+        ([f"{n + 100},{n + 100}" for n in MANY], "text", False, SIGNS),
+        ([f"(1'{n + 100}.50)" for n in MANY], "text", False, SIGNS),
+        ([f"1.{n + 100},5 €" for n in MANY], "text", False, SIGNS),
+        ([f"0{n}" for n in MANY], "id", False, "an id"),
+        (["#DIV/0!", *[f"{n % 9}" for n in MANY]], "number", True, "'#DIV/0!' read as null"),
+        ([-999, -999, *MANY], "number", True, "does -999 mean unknown?"),
+        ([20240101 + n % 28 for n in MANY], "number", True, "format: '%Y%m%d'"),
+        ([f"{1 + n % 28}.01.24" for n in MANY], "date", True, "dates as in %d.%m.%y"),
+        ([f"1/{1 + n % 28}/2024 3:45 PM" for n in MANY], "date", True, "%m/%d/%Y %I:%M %p"),
+    ],
+)
+def test_what_people_write(written, kind, is_feature, reason):
+    found = guess(written)
+    assert (found.kind, found.is_feature) == (kind, is_feature)
+    assert reason in found.reason
+
+
+def test_a_name_that_scoring_uses():
+    frame = {"x": [n % 7 + 0.5 for n in MANY], "prediction": [n % 9 for n in MANY]}
+    found = infer(frame | {"probability_rain": frame["x"][::-1], "y": [n % 2 for n in MANY]})
+    assert [*contract_of(found).features] == ["x"]
+    assert "rename it" in found.guesses.set_index("column")["reason"]["prediction"]
+    with pytest.raises(UserError, match=r"cannot be called 'prediction'.*Rename it"):
+        infer(frame, "prediction")
+
+
+def test_rows_that_cleaning_drops_do_not_count():
+    frame = pd.DataFrame({"x": [n % 60 + 0.5 for n in MANY], "y": [n % 60 * 2 + 0.5 for n in MANY]})
+    found = infer(frame.assign(y=frame["y"].mask(frame["x"] < 10)))
+    assert found.kept == 50 and found.settings(found.kept)["checks.min_rows"] == 45
+
+
+def test_an_index_of_pandas(tmp_path):
+    frame = pd.DataFrame({"x": [n + 0.5 for n in MANY], "y": [n % 2 for n in MANY]}, [*MANY][::-1])
+    for saved in (frame, frame.rename_axis("key"), frame.set_index("y")):
+        saved.to_parquet(tmp_path / "x.parquet")
+        sample, _ = read_sample(tmp_path / "x.parquet")
+        assert {"x", "y"} <= {*sample} <= {"x", "y", "key"} and [*sample.index] == [*MANY]
+        assert infer_contract(sample, "y").task == "classification"
+
+
+def test_classes_that_are_doubtful():
+    labels = ["yes"] * 40 + ["Yes"] * 30 + ["NA"] * 30
+    reason = infer({"y": labels, "x": [n % 9 + 0.5 for n in MANY]}).guesses["reason"][0]
+    assert "some differ only in capitals" in reason and "does 'NA' mean unknown?" in reason
+    with pytest.raises(UserError, match=r"no column 'Y' to predict\. Set target to one of ' y'"):
+        infer({" y": labels, "x": labels}, "Y")
 
 
 def test_a_class_of_one_row_may_be_a_typing_error():

@@ -8,15 +8,17 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.dummy import DummyRegressor
 
 from _utils.errors import UserError
 from _utils.example.fuel_economy import correct
 from _utils.tabular.chunks import columns_outside, score_file
 from _utils.tabular.cleaning import clean, tidy
-from _utils.tabular.contract import CATEGORY, NUMBER, parse_contract, read_contract
+from _utils.tabular.contract import Contract, parse_contract, read_contract
 from _utils.tabular.model import random_forest
 from _utils.tabular.scoring import predict, prepare, score
 from _utils.tabular.tables import read_table
+from _utils.tabular.terms import CATEGORY, NUMBER
 
 DATA = Path(__file__).parents[3] / "resources" / "data"
 OVERRIDES = {"columns": {"comb_mpg": {"min": 0, "max": 200}, "engine_displacement": {"max": 9}}}
@@ -81,8 +83,8 @@ def test_what_cannot_be_scored_has_a_reason_and_stays_as_it_is(columns, reason):
     chunk = cars(**columns)
     rows, rejected = prepare(chunk, CARS, **LIMITS)
     assert rows.index.tolist() == [0, 2] and rejected.index.tolist() == [1]
-    assert reason in rejected["reason"][1]
-    pd.testing.assert_frame_equal(rejected.drop(columns="reason"), chunk.loc[[1]])
+    assert reason in rejected["rejection_reason"][1]
+    pd.testing.assert_frame_equal(rejected.drop(columns="rejection_reason"), chunk.loc[[1]])
 
 
 def test_nulls_codes_and_unknown_categories_are_scored(model):
@@ -180,7 +182,7 @@ class TestFile:
         added = ["prediction", "model_version", "input_version"]
         assert predictions.column_names == [*table.column_names, *added]
         assert set(predictions["model_version"].to_pylist()) == {"3"}
-        assert rejected.drop_columns("reason") == table.take([1, 3])
+        assert rejected.drop_columns("rejection_reason") == table.take([1, 3])
 
     @pytest.mark.parametrize("kind", ["float64", "uint8"])
     def test_whole_numbers_are_the_same_texts_as_in_training(self, scored, tmp_path, kind):
@@ -263,3 +265,12 @@ def test_classes_have_their_type_and_probabilities(tmp_path, labels):
     assert {type(each) for each in scored["prediction"].to_pylist()} == {type(labels[0])}
     shares = [scored[f"probability_{label}"].to_pylist() for label in labels]
     assert [sum(row) for row in zip(*shares, strict=True)] == pytest.approx([1, 1, 1])
+
+
+def test_a_wide_table_is_scored_without_a_warning(recwarn):
+    names = [f"x{number}" for number in range(150)]
+    columns = {name: {"kind": "number", "nullable": True} for name in [*names, "y"]}
+    contract = Contract.model_validate({"target": "y", "task": "regression", "columns": columns})
+    frame = pd.DataFrame({name: [1.0, 2.0] for name in [*names, "y"]})
+    score(DummyRegressor().fit(frame[names], frame["y"]), frame, contract, [])
+    assert not recwarn.list

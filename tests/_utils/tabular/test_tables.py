@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from _utils.errors import UserError
 from _utils.tabular import from_json, tables
 from _utils.tabular.convert import to_parquet
-from _utils.tabular.tables import read_table
+from _utils.tabular.tables import open_table, read_table
 
 
 def converted(folder: Path, name: str, content: str | bytes) -> pa.Table:
@@ -213,7 +214,7 @@ LONG = "1,2\n" * 300_000  # more than one block
     ("name", "content", "told"),
     [
         ("x.xls", "a", ["unknown file type", ".csv, .tsv, .jsonl, .ndjson, .json, .parquet"]),
-        ("x", "a", ["unknown file type"]),
+        ("x", "\0a", ["unknown file type"]),
         ("x.csv", "", ["no rows"]),
         ("x.csv", "a,b\n", ["no rows"]),
         ("x.csv", "a,b\n1,2\n1,2,3\n", ["row 3 has 3 fields", "has 2", "1,2,3"]),
@@ -280,3 +281,14 @@ def test_memory_stays_bounded_however_large_the_csv(tmp_path):
         check=True,
     )
     assert int(run.stdout) / 1024 < 250
+
+
+def test_what_was_read_of_a_file_does_not_stay_in_memory(tmp_path):
+    path, groups = tmp_path / "x.parquet", 20
+    random = Random(1)
+    noise = pa.table({"x": [random.random() for _ in range(groups * 10_000)]})
+    pq.write_table(noise, path, row_group_size=10_000)
+    before = pa.total_allocated_bytes()
+    with open_table(path) as file:
+        used = [pa.total_allocated_bytes() - before for _ in file.iter_batches(10_000)]
+    assert max(used) < path.stat().st_size / 2

@@ -5,15 +5,17 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from _utils.errors import UserError
 from _utils.tabular.columns import to_text
-from _utils.tabular.contract import CATEGORY, DATE, NUMBER, Contract
+from _utils.tabular.contract import Contract
 from _utils.tabular.drift.figures import psi_figure, shares_figure
 from _utils.tabular.drift.measures import compare
 from _utils.tabular.drift.verdict import PERFORMANCE
 from _utils.tabular.names import plain_names
 from _utils.tabular.predictions import PREDICTION, predict
 from _utils.tabular.promotion import unseen_rows
-from _utils.tabular.scores import score
+from _utils.tabular.scores import in_order, score
+from _utils.tabular.terms import CATEGORY, DATE, NUMBER
 
 # Titles of figures
 PSI, VALUES_OF = "PSI by column", "Values of "
@@ -54,11 +56,22 @@ def labelled_rows(
         batch: New rows with their predictions.
         train: The rows that the model was trained on.
         contract: The contract of the model.
+
+    Raises:
+        UserError: There are labels, but none is a class of the model.
     """
     if contract.target not in batch:
         empty = pd.Series(dtype="str" if contract.is_classification else "float64")
         return batch.head(0).assign(**{contract.target: empty}), 0
     labelled = batch[batch[contract.target].notna()]
+    if contract.is_classification and len(labelled):
+        classes, labels = train[contract.target].unique(), labelled[contract.target]
+        if not labels.isin(classes).any():
+            raise UserError(
+                f"'{labels.iloc[0]}' and all other labels of the new rows are no class of the "
+                f"model, whose classes are {', '.join(in_order(classes)[:30])}. Write the labels "
+                "as in the training data."
+            )
     unseen = unseen_rows(labelled, train.drop(columns=ADDED, errors="ignore"))
     return unseen, len(labelled) - len(unseen)
 

@@ -1,10 +1,14 @@
 """Labels that arrive later, in a table of their own, joined to the rows by their ids."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from _utils.errors import UserError
 from _utils.tabular.columns import to_numbers, to_text
-from _utils.tabular.contract import ID, Contract
+from _utils.tabular.contract import Contract
+from _utils.tabular.tables import read_table
+from _utils.tabular.terms import ID
 
 
 def columns_of(contract: Contract) -> list[str]:
@@ -26,6 +30,44 @@ def join_labels(
         The rows with the column of the target, and how many rows the table has a label for.
 
     Raises:
+        UserError: As `labels_of`.
+    """
+    target = contract.target
+    new = _values(labels_of(batch, labels, contract), contract)
+    joined = int(new.notna().sum())
+    if target in batch:
+        new = new.where(new.notna(), _values(batch[target], contract))
+    return batch.assign(**{target: new}), joined
+
+
+def add_labels(rows: Path, labels: Path, contract: Contract) -> int:
+    """Write labels into a table, to train with: they keep their type, as those of other rows do.
+
+    Args:
+        rows: The Parquet file of the table, which is replaced.
+        labels: The Parquet file of the labels.
+        contract: As for `join_labels`.
+
+    Returns:
+        How many rows got a label.
+
+    Raises:
+        UserError: As `labels_of`.
+    """
+    batch, target = read_table(rows), contract.target
+    new = labels_of(batch, read_table(labels, columns_of(contract)), contract)
+    joined = int(new.notna().sum())
+    if target in batch and (old := batch[target].dropna()).size:
+        new = new.astype("object").where(new.notna(), old.astype("object")).convert_dtypes()
+        new = _values(new, contract) if new.dtype == "object" else new  # of two types
+    batch.assign(**{target: new}).to_parquet(rows, index=False)
+    return joined
+
+
+def labels_of(batch: pd.DataFrame, labels: pd.DataFrame, contract: Contract) -> pd.Series:
+    """The label of each row of a batch, null without one, with the type that the labels have.
+
+    Raises:
         UserError: No id is in both tables, an id of the labels is not unique, or the labels lack
             the target.
     """
@@ -43,18 +85,15 @@ def join_labels(
             "both, and give it kind: id in the contract that the model is trained with."
         )
     known = labels[labels[target].notna() & labels[common].notna().all(axis="columns")]
-    keys, values = _keys(known, common), _values(known[target], contract)
+    keys = _keys(known, common)
     if (twice := keys.duplicated()).any():
         raise UserError(
             f"The labels (monitoring.labels_url) have {keys[twice].iloc[0]} more than once in "
             f"{common} ({twice.sum()} such rows). Keep one label for each id."
         )
-    found = pd.Series(values.to_numpy(), index=pd.Index(keys, dtype="object"))
-    new = found.reindex(pd.Index(_keys(batch, common), dtype="object")).set_axis(batch.index)
-    if target in batch:
-        old = _values(batch[target], contract)
-        return batch.assign(**{target: new.where(new.notna(), old)}), int(new.notna().sum())
-    return batch.assign(**{target: new}), int(new.notna().sum())
+    # Whole numbers stay whole beside the nulls of rows without a label
+    found = known[target].convert_dtypes().set_axis(pd.Index(keys, dtype="object"))
+    return found.reindex(pd.Index(_keys(batch, common), dtype="object")).set_axis(batch.index)
 
 
 def _keys(frame: pd.DataFrame, ids: list[str]) -> pd.Series:

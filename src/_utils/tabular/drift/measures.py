@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from _utils.errors import UserError
-from _utils.tabular.contract import NUMBER, TEXT
+from _utils.tabular.terms import NUMBER, TEXT
 
 MAX_BINS = 10  # deciles of the reference, as is usual for PSI
 ROWS_PER_BIN = 10  # a small batch gets fewer bins

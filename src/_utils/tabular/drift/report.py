@@ -61,7 +61,7 @@ def make_report(
         pages.section("What to do", *_what_to_do(scores)) if alarm else "",
         pages.section("Why", *_reasons(reasons, pictures)),
         pages.section("What was compared", pages.pairs(about)),
-        pages.section("Performance", _named(scores), _why_unknown(scores)),
+        pages.section("Performance", _named(scores), *map(pages.text, why_unknown(scores))),
         pages.section("Columns", _columns(table), pictures.get(PSI, "")),
         pages.section("Limits", _named(limits)),
         pages.section("Also", *_others(reasons, pictures)),
@@ -92,15 +92,16 @@ def _others(reasons: pd.Series, pictures: dict[str, str]) -> Iterator[str]:
     yield from (picture for title, picture in pictures.items() if title not in shown)
 
 
-def _why_unknown(scores: dict[str, float]) -> str:
+def why_unknown(scores: dict[str, float]) -> Iterator[str]:
+    """Why the scores, the result of `performance`, lack the error; nothing if they have it."""
     if "loss_ratio" in scores:
-        return ""
+        return
     reason = "No row has a label yet"
     if scores.get("labelled_rows"):
         reason = "The rows that have a label do not define the metric"
     elif scores.get("seen_rows"):
         reason = "The model was trained on all rows that have a label"
-    return pages.text(f"{reason}, so the error is unknown.")
+    yield f"{reason}, so the error is unknown."
 
 
 def _named(values: dict[str, float]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from _utils.tabular.scores import DIRECTIONS, MINIMIZE
-from _utils.tabular.wording import shown, shown_loss
+from _utils.tabular.wording import number, shown, shown_loss
 
 PERFORMANCE = "performance"  # stands for a column in the reasons, if the error is the reason
 
@@ -44,7 +44,8 @@ def judge(
     """
     columns, reasons = [], []
     if scores.get("loss_ratio_low", 0) > max_loss_ratio:  # False for NaN
-        value = f"{shown(metric)} {scores[metric]:.3g}"
+        score = scores[metric]
+        value = f"{shown(metric)} {number(score) if abs(score) >= 1000 else f'{score:.3g}'}"
         so = "" if DIRECTIONS[metric] == MINIMIZE else f", so {shown_loss(metric)}"
         ratio = f"{scores['loss_ratio']:.2f} times the test error (limit {max_loss_ratio})"
         columns, reasons = [PERFORMANCE], [f"{value}{so} is {ratio}"]

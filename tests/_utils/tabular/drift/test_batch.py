@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from _utils.tabular.contract import CATEGORY, NUMBER, TEXT, Contract
+from _utils.errors import UserError
+from _utils.tabular.contract import Contract
 from _utils.tabular.drift.batch import (
     classes_as_text,
     compare_all,
@@ -12,6 +13,7 @@ from _utils.tabular.drift.batch import (
     scores_before_and_now,
 )
 from _utils.tabular.drift.measures import compare
+from _utils.tabular.terms import CATEGORY, NUMBER, TEXT
 
 COLUMNS = {"no_gears": {"kind": "number"}, "name": {"kind": "text"}, "day": {"kind": "date"}}
 CONTRACT, CLASSES = (
@@ -49,6 +51,14 @@ def test_predicted_classes_are_compared_as_text():
     assert table.loc["prediction", ["kind", "psi", "unseen"]].tolist() == [CATEGORY, 0, 0]
     numbers = compare_all(rows, rows.assign(prediction=1.0), rows.assign(prediction=1.0), CONTRACT)
     assert numbers["kind"].tolist() == [NUMBER, TEXT, NUMBER]
+
+
+def test_labels_of_other_classes_are_refused():
+    batch = pd.DataFrame({"no_gears": [4.0, 6.0], "y": ["True", None], "prediction": ["1", "0"]})
+    train = TRAIN.assign(y=["1", "0"])
+    with pytest.raises(UserError, match=r"'True' .* no class of the model, whose classes are 0, 1"):
+        labelled_rows(batch, train, CLASSES)
+    assert labelled_rows(batch.assign(y=["True", "1"]), train, CLASSES)[1] == 0
 
 
 def test_a_label_counts_only_if_the_model_has_not_seen_it():

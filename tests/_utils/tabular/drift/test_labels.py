@@ -3,7 +3,8 @@ import pytest
 
 from _utils.errors import UserError
 from _utils.tabular.contract import Contract
-from _utils.tabular.drift.labels import join_labels
+from _utils.tabular.drift.labels import add_labels, join_labels
+from _utils.tabular.tables import read_table
 
 COLUMNS = {
     "id": {"kind": "id"},
@@ -59,3 +60,26 @@ def test_all_ids_that_both_have_tell_rows_apart():
 def test_labels_that_cannot_be_joined(labels, fault):
     with pytest.raises(UserError, match=fault):
         join_labels(BATCH, pd.DataFrame(labels), CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("old", "labels", "expected", "dtype"),
+    [
+        (None, [1, 0], [1, 0, None], "Int64"),
+        (None, [True, False], [True, False, None], "boolean"),
+        (None, ["yes", "no"], ["yes", "no", None], "str"),
+        ([5, 6, 7], [1, 0], [1, 0, 7], "int64"),
+        ([None, None, 7], [1, 0], [1, 0, 7], "int64"),
+        ([None, 6, None], [1, None], [1, 6, None], "Int64"),
+        (["a", "b", "c"], [1, 0], ["1", "0", "c"], "str"),
+    ],
+)
+def test_labels_to_train_with_keep_their_type(tmp_path, old, labels, expected, dtype):
+    rows, late = tmp_path / "rows.parquet", tmp_path / "late.parquet"
+    batch = BATCH if old is None else BATCH.assign(y=pd.Series(old, BATCH.index).convert_dtypes())
+    batch.to_parquet(rows)
+    pd.DataFrame({"id": [1, 2], "y": labels}).convert_dtypes().to_parquet(late)
+    assert add_labels(rows, late, CLASSES) == len(pd.Series(labels).dropna())
+    found = read_table(rows)["y"]
+    assert found.dtype == dtype
+    assert found.astype("object").where(found.notna(), None).tolist() == expected

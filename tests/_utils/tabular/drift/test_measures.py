@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from _utils.errors import UserError
 from _utils.tabular.columns import to_numbers, to_text
-from _utils.tabular.contract import CATEGORY, NUMBER, TEXT, read_contract
+from _utils.tabular.contract import read_contract
 from _utils.tabular.drift.batch import kinds_of
 from _utils.tabular.drift.measures import compare, count_cells, psi
 from _utils.tabular.drift.verdict import judge, summarize
+from _utils.tabular.terms import CATEGORY, NUMBER, TEXT
 
 DATA = Path(__file__).parents[4] / "resources" / "data"
 CONTRACT = read_contract(DATA / "fuel_economy.contract.yaml")

@@ -3,12 +3,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from _utils.tabular.contract import CATEGORY, Contract
+from _utils.tabular.contract import Contract
 from _utils.tabular.drift.measures import compare
 from _utils.tabular.drift.performance import OnTest, performance
 from _utils.tabular.drift.verdict import judge
 from _utils.tabular.intervals import standard_error
 from _utils.tabular.scores import score
+from _utils.tabular.terms import CATEGORY
 
 NUMBERS, CLASSES = (
     Contract.model_validate(
@@ -67,6 +68,8 @@ def test_errors_above_those_of_the_test(errors, alarm):
     assert scores["loss_ratio"] == pytest.approx(np.mean(errors))
     reasons = reasons_of("mae", scores)
     assert reasons == ["MAE 2 is 2.00 times the test error (limit 1.25)"] * alarm
+    if alarm:
+        assert reasons_of("mae", scores | {"mae": 122_000.5})[0].startswith("MAE 122,000.5 is 2.00")
 
 
 @pytest.mark.parametrize("metric", ["rmse", "median_ae"])

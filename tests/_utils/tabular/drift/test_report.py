@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from _utils.tabular.contract import CATEGORY
 from _utils.tabular.drift.figures import history_figure, psi_figure, shares_figure
 from _utils.tabular.drift.measures import compare
 from _utils.tabular.drift.report import make_report
+from _utils.tabular.terms import CATEGORY
 
 EVIL = "<script>alert('$x$')</script> \\ $\\frac$ http://example.org"
 REFERENCE, BATCH = pd.DataFrame({"x": ["a"] * 50}), pd.DataFrame({"x": [EVIL] * 50})
