@@ -5,7 +5,6 @@ import json
 import pytest
 from conftest import ROOT, clone, git, type_in
 
-from _utils.example.what_goes import GONE
 from _utils.pipeline.component import Component
 from _utils.pipeline.reuse import cache_key
 from _utils.project import read_project
@@ -51,7 +50,3 @@ def test_a_scaffolded_script_starts(checkouts, tmp_path):
     # The script's template has no line end of its own, so cookiecutter would take the system's
     answers = json.loads((ROOT / "cookie-mlflow-step/cookiecutter.json").read_text())
     assert answers["_new_lines"] == "\n"
-
-
-def test_a_new_project_keeps_the_rule():
-    assert (ROOT / ".gitattributes").is_file() and ".gitattributes" not in GONE

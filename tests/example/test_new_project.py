@@ -273,6 +273,15 @@ def test_it_knows_all_files_of_the_example():
     assert present == GONE, f"{command} > src/_utils/example/new_project/gone.txt"
 
 
+def test_a_test_that_stays_imports_nothing_that_goes():
+    found = type_in(ROOT, "git grep -lE '(from|import) _utils[.]example' -- tests").stdout
+    assert found and not {*found.splitlines()} - {*GONE}
+
+
+def test_the_rule_of_line_ends_stays():
+    assert (ROOT / ".gitattributes").is_file() and ".gitattributes" not in GONE
+
+
 def test_keys_go_with_their_comments_and_all_below_them():
     text = """\
 # Of the file
