@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from conftest import store_of
+from conftest import COMPONENTS, store_of
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import validate_param_and_metric_name
@@ -38,7 +38,7 @@ def test_windows_allows_all_names_of_a_pipeline(ran_once, on_windows):
     client, runs = store_of(ran_once).client, []
     for experiment in client.search_experiments():
         runs += client.search_runs([experiment.experiment_id])
-    assert len(runs) > 9
+    assert len(runs) > len(COMPONENTS)
     for run in runs:
         for name in [*run.data.tags, *run.data.params, *run.data.metrics]:
             assert validate_param_and_metric_name(name), name
@@ -46,5 +46,5 @@ def test_windows_allows_all_names_of_a_pipeline(ran_once, on_windows):
         for version in client.search_model_versions(f"name = '{model.name}'"):
             assert all(map(validate_param_and_metric_name, version.tags))
     files = [path.relative_to(ran_once / "mlruns") for path in Path(ran_once, "mlruns").rglob("*")]
-    assert len(files) > 50
+    assert len(files) > len(runs)
     assert [path for path in files if re.search(r'[<>:"|?*\\]', str(path))] == []
